@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thin shell around one aiortc peer connection with the three channels of a call.
+
+The channels are negotiated out of band (fixed ids), which saves the open handshake, a round
+trip of the reliable transport at the moment when it is slowest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from talkcodec.errors import TalkcodecError
+from talkcodec.rtc.session import Channel
+
+if TYPE_CHECKING:
+    from aiortc import RTCDataChannel, RTCPeerConnection
+
+#: Bytes that may wait in front of aiortc's congestion window, per unreliable channel. aiortc's
+#: own queue has no bound and would turn a slow path into growing delay: newest dropped beyond.
+MAX_BACKLOG = 4000
+
+_UNRELIABLE: tuple[Channel, ...] = (Channel.MOTION, Channel.REFERENCE)
+
+
+class Peer:
+    """One end of a call. All methods belong to the event loop's thread."""
+
+    def __init__(self, on_message: Callable[[Channel, bytes], None]) -> None:
+        from aiortc import RTCConfiguration, RTCPeerConnection  # noqa: PLC0415  (0.5 s to import)
+
+        # No server is contacted unless the caller's network needs one.
+        self._connection: RTCPeerConnection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._on_message = on_message
+        self._opened = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.dropped = 0
+        self._channels = {channel: self._create(channel) for channel in Channel}
+
+    def _create(self, channel: Channel) -> RTCDataChannel:
+        unreliable = channel in _UNRELIABLE
+        made = self._connection.createDataChannel(
+            channel.name.lower(),
+            ordered=not unreliable,
+            maxRetransmits=0 if unreliable else None,
+            negotiated=True,
+            id=channel.value,
+        )
+        made.on("message", lambda data: self._received(channel, data))
+        made.on("open", self._check_open)
+        made.on("close", self.closed.set)
+        return made
+
+    async def offer(self) -> str:
+        """Gather candidates and return the session description for the other peer."""
+        await self._connection.setLocalDescription(await self._connection.createOffer())
+        return self._connection.localDescription.sdp
+
+    async def answer(self, offer: str) -> str:
+        """Take the other peer's description and return ours."""
+        await self._take(offer, "offer")
+        await self._connection.setLocalDescription(await self._connection.createAnswer())
+        return self._connection.localDescription.sdp
+
+    async def accept(self, answer: str) -> None:
+        """Take the answer to our offer; the connection is then being made."""
+        await self._take(answer, "answer")
+
+    async def _take(self, sdp: str, kind: Literal["offer", "answer"]) -> None:
+        from aiortc import RTCSessionDescription  # noqa: PLC0415
+
+        try:
+            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
+        except (ValueError, AssertionError, KeyError, IndexError) as error:
+            raise TalkcodecError(f"expected a session description ({kind}): {error!r}") from error
+
+    async def opened(self, timeout: float = 20.0) -> None:
+        """Wait until every channel is open. Raises ``TalkcodecError`` after ``timeout`` s."""
+        try:
+            await asyncio.wait_for(self._opened.wait(), timeout)
+        except TimeoutError:
+            state = self._connection.connectionState
+            raise TalkcodecError(
+                f"expected a connection within {timeout:g} s, found it {state}"
+            ) from None
+
+    def send(self, channel: Channel, data: bytes) -> bool:
+        """Send one message; False where it was dropped (not open, or too much waiting)."""
+        carrier = self._channels[channel]
+        full = channel in _UNRELIABLE and carrier.bufferedAmount + len(data) > MAX_BACKLOG
+        if carrier.readyState != "open" or full:
+            self.dropped += 1
+            return False
+        carrier.send(data)
+        return True
+
+    def backlog(self) -> int:
+        """Bytes that wait in front of the congestion window, over all channels."""
+        return sum(channel.bufferedAmount for channel in self._channels.values())
+
+    async def close(self) -> None:
+        """End the connection; may be called again."""
+        await self._connection.close()
+        self.closed.set()
+
+    def _received(self, channel: Channel, data: bytes | str) -> None:
+        # A browser may send text; every message of ours is bytes, so it is not for us.
+        if isinstance(data, bytes):
+            self._on_message(channel, data)
+
+    def _check_open(self) -> None:
+        if all(channel.readyState == "open" for channel in self._channels.values()):
+            self._opened.set()

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When to show what: reorders frames, waits for most of them, and holds the last one otherwise.
+
+A frame's *transit* is its arrival time minus its capture time on the sender's tick scale; the
+two clocks differ by an unknown constant, so only differences of transits mean anything. The
+buffer shows every frame a fixed delay after its capture, and chooses that delay as a quantile
+of the recent transits. So a loss that the redundant copies repair (a transit one group longer)
+buys a longer delay by itself once it is frequent, and costs nothing while it is rare.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutConfig:
+    """``quantile``: part of the frames to wait for. ``window``: transits remembered.
+
+    ``margin``: seconds on top, for the jitter of the showing side itself. ``spread``: the delay
+    is at most so many seconds longer than the shortest remembered transit. ``rise``, ``fall``:
+    how fast the delay may change, in seconds per second: a rise slows the motion down, a fall
+    speeds it up, and neither may be seen. ``capacity``: frames held at most.
+    """
+
+    quantile: float = 0.95
+    window: int = 125
+    margin: float = 0.005
+    spread: float = 0.3
+    rise: float = 0.2
+    fall: float = 0.05
+    capacity: int = 64
+    discontinuity: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quantile <= 1 or self.window < 1 or self.capacity < 1:
+            raise ValueError(f"expected 0 < quantile <= 1 and sizes of 1 or more, found {self}")
+
+
+@dataclass(slots=True)
+class PlayoutCounts:
+    """What became of the frames that arrived.
+
+    ``late``: after their time, dropped. ``duplicate``: already held or shown, dropped.
+    ``skipped``: in time, but a newer one was due as well. ``overflowed``: dropped, oldest first,
+    because the buffer was full. ``restarts``: jumps in the tick scale.
+    """
+
+    shown: int = 0
+    late: int = 0
+    duplicate: int = 0
+    skipped: int = 0
+    overflowed: int = 0
+    restarts: int = 0
+
+
+class PlayoutBuffer(Generic[T]):
+    """Frames in by arrival, out by tick. Not thread-safe: one thread owns it."""
+
+    def __init__(self, tick_seconds: float, config: PlayoutConfig | None = None) -> None:
+        if tick_seconds <= 0:
+            raise ValueError(f"expected a tick of more than 0 s, found {tick_seconds}")
+        self.counts = PlayoutCounts()
+        self._config = config or PlayoutConfig()
+        self._tick_seconds = tick_seconds
+        self._transits: deque[float] = deque(maxlen=self._config.window)
+        self._held: dict[int, T] = {}
+        self._shown: int | None = None
+        self._delay: float | None = None
+        self._updated = 0.0
+
+    def push(self, tick: int, frame: T, now: float) -> None:
+        """Offer the frame captured at ``tick``, arrived at ``now`` (seconds)."""
+        if self._jumped(tick, now):
+            self._restart()
+        if tick in self._held or tick == self._shown:
+            self.counts.duplicate += 1
+            return
+        self._observe(now - tick * self._tick_seconds, now)
+        if self._shown is not None and tick < self._shown:
+            self.counts.late += 1
+            return
+        if len(self._held) == self._config.capacity:
+            del self._held[min(self._held)]
+            self.counts.overflowed += 1
+        self._held[tick] = frame
+
+    def due(self, now: float) -> tuple[int, T] | None:
+        """Return the newest frame whose time has come, with its tick; None: hold the last one."""
+        ready = [tick for tick in self._held if self._due_at(tick) <= now]
+        if not ready:
+            return None
+        newest = max(ready)
+        frame = self._held[newest]
+        for tick in ready:
+            del self._held[tick]
+        self.counts.skipped += len(ready) - 1
+        self.counts.shown += 1
+        self._shown = newest
+        return newest, frame
+
+    def next_due(self) -> float | None:
+        """Return when ``due`` will have something, or None while nothing is held."""
+        return self._due_at(min(self._held)) if self._held else None
+
+    def _due_at(self, tick: int) -> float:
+        return tick * self._tick_seconds + (self._delay or 0.0)
+
+    def _observe(self, transit: float, now: float) -> None:
+        self._transits.append(transit)
+        ordered = sorted(self._transits)
+        wanted = ordered[min(int(len(ordered) * self._config.quantile), len(ordered) - 1)]
+        wanted = min(wanted, ordered[0] + self._config.spread) + self._config.margin
+        if self._delay is None:
+            self._delay = wanted
+        else:
+            step = now - self._updated
+            low = self._delay - self._config.fall * step
+            high = self._delay + self._config.rise * step
+            self._delay = min(max(wanted, low), high)
+        self._updated = now
+
+    def _jumped(self, tick: int, now: float) -> bool:
+        if self._delay is None:
+            return False
+        return abs(self._due_at(tick) - now) > self._config.discontinuity
+
+    def _restart(self) -> None:
+        """The sender's tick scale jumped (pause, new call): forget all about the old one."""
+        self.counts.restarts += 1
+        self._transits.clear()
+        self._held.clear()
+        self._shown = None
+        self._delay = None
