@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bytes of talkcodec: packets, fragments, control messages and the ``.tkc`` file.
+
+``FORMAT.md`` beside this file is normative. Every parser, given any bytes, returns an object or
+raises ``BitstreamError``; sizes are bounded before anything is allocated.
+"""
+
+from talkcodec.bitstream.coding import decode_group, encode_group
+from talkcodec.bitstream.header import StreamHeader
+from talkcodec.bitstream.motion import (
+    MAX_GROUP,
+    FlowLayer,
+    GroupHeader,
+    MotionGroup,
+    coarse_copy,
+    parse_group_header,
+)
+from talkcodec.bitstream.quantiser import MULTIPLIERS, rescale, to_quantiser
+from talkcodec.bitstream.reference import Reference
+from talkcodec.bitstream.wire import LIMITS, Limits, WireKind, classify, unwrap
+
+__all__ = [
+    "LIMITS",
+    "MAX_GROUP",
+    "MULTIPLIERS",
+    "FlowLayer",
+    "GroupHeader",
+    "Limits",
+    "MotionGroup",
+    "Reference",
+    "StreamHeader",
+    "WireKind",
+    "classify",
+    "coarse_copy",
+    "decode_group",
+    "encode_group",
+    "parse_group_header",
+    "rescale",
+    "to_quantiser",
+    "unwrap",
+]
