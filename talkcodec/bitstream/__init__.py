@@ -5,7 +5,21 @@
 raises ``BitstreamError``; sizes are bounded before anything is allocated.
 """
 
+from talkcodec.bitstream.chunks import Chunk, Reassembler, fragment
 from talkcodec.bitstream.coding import decode_group, encode_group
+from talkcodec.bitstream.container import TkcReader, TkcWriter
+from talkcodec.bitstream.control import (
+    Acknowledge,
+    Bye,
+    ControlMessage,
+    Hello,
+    Nack,
+    ReceiverReport,
+    RequestReference,
+    Stream,
+    parse_control,
+    serialize_control,
+)
 from talkcodec.bitstream.header import StreamHeader
 from talkcodec.bitstream.motion import (
     MAX_GROUP,
@@ -23,19 +37,34 @@ __all__ = [
     "LIMITS",
     "MAX_GROUP",
     "MULTIPLIERS",
+    "Acknowledge",
+    "Bye",
+    "Chunk",
+    "ControlMessage",
     "FlowLayer",
     "GroupHeader",
+    "Hello",
     "Limits",
     "MotionGroup",
+    "Nack",
+    "Reassembler",
+    "ReceiverReport",
     "Reference",
+    "RequestReference",
+    "Stream",
     "StreamHeader",
+    "TkcReader",
+    "TkcWriter",
     "WireKind",
     "classify",
     "coarse_copy",
     "decode_group",
     "encode_group",
+    "fragment",
+    "parse_control",
     "parse_group_header",
     "rescale",
+    "serialize_control",
     "to_quantiser",
     "unwrap",
 ]

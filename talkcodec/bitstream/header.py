@@ -87,6 +87,6 @@ class StreamHeader:
             )
 
 
-def _require(good: bool, expected: str, found: object) -> None:
+def _require(good: object, expected: str, found: object) -> None:
     if not good:
         raise ValueError(f"expected {expected}, found {found}")

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``.tkc`` file: a magic number and checked records (FORMAT.md section 11).
+
+Written and read front to back, so that pipes work; ``seek`` needs a file that can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import zlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from talkcodec.bitstream.chunks import crc16
+from talkcodec.bitstream.header import StreamHeader
+from talkcodec.bitstream.motion import parse_group_header
+from talkcodec.bitstream.reference import Reference
+from talkcodec.bitstream.wire import (
+    END,
+    LIMITS,
+    ByteReader,
+    Limits,
+    classify,
+    unwrap,
+    write_varint,
+)
+from talkcodec.errors import BitstreamError, TruncatedError
+from talkcodec.types import Packet, PacketKind
+
+MAGIC = b"\x89TKC\r\n\x1a\n"
+
+#: Motion ticks have 16 bits: a jump this large needs a header that anchors them anew.
+_FAR = 1 << 15
+_MAX_RECORDS = 1 << 32
+_SIZE_BYTES = 4
+
+
+class TkcWriter:
+    """Writes packets; the first must be the stream header.
+
+    As a context manager it closes the file's records, unless an exception passes through: then
+    the end record is missing and readers report a truncated file. The file itself stays open.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._header: StreamHeader | None = None
+        self._tick = 0
+        self._records = 0
+        self._crc = 0
+        self._put(MAGIC)
+
+    def write(self, packet: Packet) -> None:
+        """Append ``packet``. Raises ``ValueError`` if its kind, tick and bytes disagree."""
+        if packet.kind != classify(packet.data):
+            raise ValueError(f"expected a {packet.kind}, found a {classify(packet.data)}")
+        if packet.kind == "header":
+            self._header = StreamHeader.parse(packet.data)
+        elif self._header is None:
+            raise ValueError(f"expected a header first, found a {packet.kind}")
+        elif packet.kind == "motion":
+            if parse_group_header(packet.data).tick16 != packet.tick & 0xFFFF:
+                raise ValueError(f"expected motion of tick {packet.tick}, found another tick")
+            if not -_FAR < packet.tick - self._tick < _FAR:
+                anchor = dataclasses.replace(self._header, tick=packet.tick)
+                self._record(anchor.serialize())
+        self._tick = packet.tick
+        self._record(packet.data)
+
+    def close(self) -> None:
+        """Write the end record, which tells a whole file from a truncated one."""
+        end = bytes((END,)) + write_varint(self._records) + self._crc.to_bytes(4, "little")
+        self._record(end)
+
+    def _record(self, data: bytes) -> None:
+        self._put(write_varint(len(data)) + data + crc16(data).to_bytes(2, "little"))
+        self._records += 1
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self._crc = zlib.crc32(data, self._crc)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+
+
+class TkcReader:
+    """Iterates over the packets of a file, the header included.
+
+    ``header`` is there from the start. Iteration raises ``TruncatedError`` where the file ends
+    without an end record and ``BitstreamError`` where it is damaged, in both cases after every
+    packet before that place. ``complete`` tells whether the end record was reached.
+    """
+
+    def __init__(self, file: BinaryIO, limits: Limits = LIMITS) -> None:
+        self._file = file
+        self._limits = limits
+        self._at = 0
+        self._records = 0
+        self._crc: int | None = 0
+        self._tick = 0
+        self.complete = False
+        if self._get(len(MAGIC)) != MAGIC:
+            raise BitstreamError("expected a .tkc file, found other bytes")
+        self._first: bytes | None = self._record()
+        if self._first is None:
+            raise BitstreamError("expected a stream header, found the end record")
+        self.header = StreamHeader.parse(self._first)
+        self._body = self._at
+
+    def __iter__(self) -> Iterator[Packet]:
+        while (packet := self.read()) is not None:
+            yield packet
+
+    def read(self) -> Packet | None:
+        """Return the next packet, or None at the end of a whole file."""
+        data, self._first = self._first or self._record(), None
+        if data is None:
+            return None
+        kind = classify(data)
+        if kind == "header":
+            header = StreamHeader.parse(data)
+            if dataclasses.replace(header, tick=self.header.tick) != self.header:
+                raise BitstreamError("expected the stream header repeated, found another")
+            self._tick = header.tick
+        elif kind == "reference":
+            self._tick = Reference.parse(data, self._limits).tick
+        elif kind == "motion":
+            self._tick = unwrap(parse_group_header(data).tick16, self._tick)
+        else:
+            raise BitstreamError(f"expected a record of the stream, found a {kind}")
+        known: PacketKind = kind
+        return Packet(known, data, self._tick)
+
+    def seek(self, tick: int) -> list[Packet]:
+        """Go to the last motion packet that begins at or before ``tick``, or the first of all.
+
+        Returns what a fresh decoder must be given before it: the header, and the references
+        then in the bank with those they were predicted from. The file must be seekable; it is
+        scanned from its first record, up to ``tick`` or to where it is damaged.
+        """
+        origin = self._file.tell() - self._at
+        self._first, self.complete, self._crc = None, False, None
+        self._place(origin, (self._body, self.header.tick, 1))
+        start = (self._at, self._tick, self._records)
+        references: list[Packet] = []
+        known = 0
+        for place, packet in self._scan():
+            if packet.kind == "reference":
+                references.append(packet)
+            elif packet.kind == "motion":
+                if packet.tick <= tick or not known:
+                    start, known = place, len(references)
+                if packet.tick > tick:
+                    break
+        self._place(origin, start)
+        header = Packet("header", self.header.serialize(), self.header.tick)
+        return [header, *_needed(references[:known])]
+
+    def _scan(self) -> Iterator[tuple[tuple[int, int, int], Packet]]:
+        """Yield packets and where they lie; end at damage, which iteration will meet again."""
+        with contextlib.suppress(BitstreamError):
+            while True:
+                place = (self._at, self._tick, self._records)
+                packet = self.read()
+                if packet is None:
+                    return
+                yield place, packet
+
+    def _place(self, origin: int, place: tuple[int, int, int]) -> None:
+        self._at, self._tick, self._records = place
+        self._file.seek(origin + self._at)
+
+    def _record(self) -> bytes | None:
+        """Return the bytes of the next record, or None for a correct end record."""
+        crc = self._crc
+        size = self._size()
+        data = self._get(size)
+        check = int.from_bytes(self._get(2), "little")
+        if crc16(data) != check:
+            raise BitstreamError(
+                f"expected CRC {check:04x} in record {self._records}, found {crc16(data):04x}"
+            )
+        if data[0] == END:
+            self._end(data, crc)
+            return None
+        self._records += 1
+        return data
+
+    def _size(self) -> int:
+        most = max(self._limits.reference, self._limits.motion)
+        code = self._get(1)
+        while code[-1] & 0x80 and len(code) < _SIZE_BYTES:
+            code += self._get(1)
+        size = ByteReader(code, "a record's length").varint(most + 1)
+        if size == 0:
+            raise BitstreamError(f"expected a record of 1 to {most} bytes, found an empty one")
+        return size
+
+    def _end(self, data: bytes, crc: int | None) -> None:
+        reader = ByteReader(data[1:], "an end record")
+        records, total = reader.varint(_MAX_RECORDS), reader.uint(4)
+        reader.finish()
+        if records != self._records or crc not in (None, total):
+            raise BitstreamError(
+                f"expected {records} records of CRC {total:08x}, found {self._records} of {crc}"
+            )
+        if self._file.read(1):
+            raise BitstreamError("expected the end of the file after its end record, found more")
+        self.complete = True
+
+    def _get(self, count: int) -> bytes:
+        """Return exactly ``count`` bytes, however few the file gives at a time."""
+        pieces = []
+        wanted = count
+        while wanted:
+            piece = self._file.read(wanted)
+            if not piece:
+                raise TruncatedError(f"expected a whole .tkc file, found its end at {self._at}")
+            pieces.append(piece)
+            wanted -= len(piece)
+            self._at += len(piece)
+        data = b"".join(pieces)
+        if self._crc is not None:
+            self._crc = zlib.crc32(data, self._crc)
+        return data
+
+
+def _needed(references: list[Packet]) -> list[Packet]:
+    """Return the packets from the last key at or before the oldest one still in the bank."""
+    parsed = [Reference.parse(packet.data) for packet in references]
+    latest = {reference.slot: index for index, reference in enumerate(parsed)}
+    oldest = min(latest.values(), default=0)
+    keys = [index for index in range(oldest + 1) if index < len(parsed) and parsed[index].key]
+    return references[max(keys, default=0) :]
