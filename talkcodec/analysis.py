@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Analysis by synthesis: which reference, which motion beyond the face, and how good it looks.
+
+Run by the encoder once a group, on the group's last frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from talkcodec.bitstream import FlowLayer
+from talkcodec.entropy import TableSet
+from talkcodec.motion.landmarks import LEFT_LID_GAP, LIP_GAP, RIGHT_LID_GAP
+from talkcodec.reference.bank import BankedReference
+from talkcodec.render.geometric import FLOW_SIDE, Flow, ReferenceView, Target
+from talkcodec.render.layer import fit_layer, layer_flow, outside_weight
+from talkcodec.render.measure import (
+    FlowMeter,
+    error_map,
+    small_luma,
+    warp_luma,
+)
+from talkcodec.scene import Drawing, Scene
+from talkcodec.types import F32, F64, I32, U8
+
+#: Weight of the face against the whole picture in the visible error.
+FACE_WEIGHT = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A frame on its way through the encoder.
+
+    ``picture``: canvas, uint8 (S, S, 3). ``luma``: the same, small. ``state``: float64 (D,) in
+    finest steps, smoothed. ``landmarks``: (478, 3) as tracked, canvas units.
+    """
+
+    tick: int
+    picture: U8
+    luma: U8
+    state: F64
+    landmarks: F64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """How a group is to be drawn. ``error``: of its last frame as the receiver will show it."""
+
+    reference: BankedReference
+    flow: FlowLayer | None
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayerConfig:
+    """``modes``: layers to try, besides none. ``price``: error (1 - SSIM) a byte must save."""
+
+    modes: tuple[int, ...] = (1, 3)
+    price: float = 0.0004
+
+
+class Analyst:
+    """Compares what the receiver would show with what the sender sees."""
+
+    def __init__(self, scene: Scene, tables: TableSet, layers: LayerConfig) -> None:
+        self._scene = scene
+        self._tables = tables
+        self._layers = layers
+        self._meter = FlowMeter()
+        self._small: dict[int, U8] = {}
+
+    def choose(self, sample: Sample, candidates: int = 2) -> Choice:
+        """Return the best banked reference and layer for ``sample``; the bank is not empty."""
+        target = self._scene.target(sample.state * self._scene.model.steps)
+        ranked = sorted(self._scene.bank, key=lambda r: self._distance(r, target, sample.tick))
+        best: tuple[float, BankedReference, Flow] | None = None
+        for reference in ranked[:candidates]:
+            view = self._scene.view(reference.sequence)
+            flow = self._scene.renderer.flow(target, view)
+            error = self._error(warp_luma(self._luma(reference), flow.field), sample.luma, flow)
+            if best is None or error < best[0]:
+                best = error, reference, flow
+        if best is None:
+            raise ValueError("expected a reference in the bank, found none")
+        error, reference, flow = best
+        layer, error = self._layer(sample, target, reference, flow, error)
+        return Choice(reference, layer, error)
+
+    def shown_error(self, sample: Sample, drawing: Drawing) -> float:
+        """Return the error of the full synthesis: mouth, eyes and all."""
+        return self.picture_error(self._scene.draw(drawing), sample)
+
+    def picture_error(self, picture: U8, sample: Sample) -> float:
+        """Return the error of any ``picture`` (S, S, 3) against the frame."""
+        errors = error_map(small_luma(picture), sample.luma)
+        box = face_box(sample.landmarks, errors.shape[0])
+        return float(errors.mean() + FACE_WEIGHT * errors[box].mean())
+
+    def _error(self, luma: U8, truth: U8, flow: Flow) -> float:
+        errors = error_map(luma, truth)
+        inside = errors[flow.inside]
+        face = float(inside.mean()) if inside.size else 0.0
+        return float(errors.mean()) + FACE_WEIGHT * face
+
+    def _layer(
+        self, sample: Sample, target: Target, reference: BankedReference, flow: Flow, error: float
+    ) -> tuple[FlowLayer | None, float]:
+        """Return the layer that pays for itself, if any, and the error with it."""
+        if not self._layers.modes:
+            return None, error
+        luma = self._luma(reference)
+        residual, confidence = self._meter.residual(luma, sample.luma, flow.field)
+        weight = confidence * outside_weight(target.landmarks, confidence.shape[0])
+        full_weight = outside_weight(target.landmarks, FLOW_SIDE)[..., None]
+        best: FlowLayer | None = None
+        best_cost, best_error = error, error
+        for mode in self._layers.modes:
+            values = fit_layer(residual, weight, mode)
+            if not values.any():
+                continue
+            bent = flow.field + layer_flow(mode, values, FLOW_SIDE) * full_weight
+            found = self._error(warp_luma(luma, bent), sample.luma, flow)
+            cost = found + self._layers.price * self._bytes(mode, values)
+            if cost < best_cost:
+                best, best_cost, best_error = FlowLayer(mode, values), cost, found
+        return best, best_error
+
+    def _bytes(self, mode: int, values: I32) -> float:
+        tables = self._tables.flow_tables[mode]
+        return sum(t.bits(v) for t, v in zip(tables, values.tolist(), strict=True)) / 8
+
+    def _luma(self, reference: BankedReference) -> U8:
+        """Return the small luma of a banked picture, made once."""
+        key = id(reference.picture)
+        if key not in self._small:
+            held = {id(r.picture) for r in self._scene.bank}
+            self._small = {k: v for k, v in self._small.items() if k in held}
+            self._small[key] = small_luma(reference.picture)
+        return self._small[key]
+
+    def _distance(self, reference: BankedReference, target: Target, tick: int) -> float:
+        """Return how far the face must be warped from ``reference``, a little more if it is old."""
+        view: ReferenceView = self._scene.view(reference.sequence)
+        warp = view.landmarks[:, :2] - target.landmarks[:, :2]
+        turn = np.abs(view.shape[:, :2] - target.shape[:, :2]).mean()
+        age = min((tick - reference.tick) / 1000, 1.0)
+        return float(np.abs(warp).mean() + 40 * turn + age)
+
+
+def face_box(landmarks: F64 | F32, side: int) -> tuple[slice, slice]:
+    """Return the face's bounding box on a ``side``² grid, never empty."""
+    scaled = landmarks[:, :2] * (side / 256)
+    low = np.clip(np.floor(scaled.min(0)), 0, side - 1).astype(int)
+    high = np.clip(np.ceil(scaled.max(0)), low + 1, side).astype(int)
+    return np.s_[low[1] : high[1], low[0] : high[0]]
+
+
+def eye_opening(shape: F64) -> float:
+    """Return the mean distance between the lids of a canonical shape (478, 3)."""
+    gaps = [shape[low, 1] - shape[high, 1] for high, low in (LEFT_LID_GAP, RIGHT_LID_GAP)]
+    return float(np.mean(gaps))
+
+
+def lip_opening(shape: F64) -> float:
+    """Return the distance between the lips of a canonical shape (478, 3)."""
+    return float(shape[LIP_GAP[1], 1] - shape[LIP_GAP[0], 1])

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packets in, pictures out: the sans-I/O decoder.
+
+``receive`` parses and is cheap enough for an event loop; ``render`` draws and belongs on a
+worker thread. ``decode`` does both, for files::
+
+    decoder = Decoder()
+    for packet in packets:
+        for frame in decoder.decode(packet):
+            show(frame.picture)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from talkcodec import weights
+from talkcodec.bitstream import (
+    MotionGroup,
+    Reference,
+    StreamHeader,
+    classify,
+    decode_group,
+)
+from talkcodec.clock import NullStopwatch, Stopwatch
+from talkcodec.errors import BitstreamError
+from talkcodec.reference.codec import PictureDecoder, open_decoder
+from talkcodec.scene import Drawing, Scene, blend_layers
+from talkcodec.types import I32, U8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedState:
+    """A frame that can be drawn. ``fresh``: from its own packet, not from a redundant copy."""
+
+    tick: int
+    drawing: Drawing
+    fresh: bool = True
+
+    @property
+    def reference(self) -> int:
+        """Sequence number of the reference it is drawn from."""
+        return self.drawing.reference
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedFrame:
+    """A drawn frame. ``picture``: uint8 (S, S, 3) RGB; ``tick``: when, in the stream's ticks."""
+
+    picture: U8
+    tick: int
+
+
+class Decoder:
+    """Decodes one stream. Keeps at most 8 references and one group of motion in memory."""
+
+    def __init__(self, stopwatch: Stopwatch | None = None) -> None:
+        self._stopwatch = stopwatch or NullStopwatch()
+        self._tables = weights.tables()
+        self._header: StreamHeader | None = None
+        self._scene: Scene | None = None
+        self._pictures: tuple[int, PictureDecoder] | None = None
+        self._last_tick = 0
+        self._last_group: tuple[int, MotionGroup] | None = None
+
+    @property
+    def header(self) -> StreamHeader:
+        """The stream's parameters.
+
+        Raises:
+            BitstreamError: no header has been received yet.
+        """
+        if self._header is None:
+            raise BitstreamError("expected a stream header first, found none")
+        return self._header
+
+    @property
+    def references(self) -> tuple[int, ...]:
+        """Sequence numbers of the references that can be drawn from now."""
+        return tuple(r.sequence for r in self._scene.bank) if self._scene else ()
+
+    def receive(self, data: bytes) -> list[DecodedState]:
+        """Take one packet and return the frames it makes drawable, redundant ones included.
+
+        Raises:
+            BitstreamError: ``data`` is not a packet of this stream; the decoder's state is
+                unchanged. ``MissingReference`` and ``VersionError`` are special cases.
+        """
+        kind = classify(data)
+        if kind == "header":
+            self._receive_header(data)
+        elif kind == "reference":
+            with self._stopwatch.stage("decode"):
+                self._receive_reference(data)
+        elif kind == "motion":
+            with self._stopwatch.stage("decode"):
+                return self._receive_motion(data)
+        else:
+            raise BitstreamError(f"expected a header, reference or motion packet, found {kind}")
+        return []
+
+    def render(self, state: DecodedState, size: int | None = None) -> U8:
+        """Return the picture of ``state``: uint8 (size, size, 3), by default the stream's size.
+
+        Raises:
+            MissingReference: its reference has left the bank since.
+        """
+        scene = self._require_scene()
+        picture = scene.draw(state.drawing)
+        return picture if size in (None, picture.shape[0]) else resize(picture, size or 0)
+
+    def decode(self, data: bytes) -> list[DecodedFrame]:
+        """Take one packet and return the frames it brings, drawn."""
+        fresh = [state for state in self.receive(data) if state.fresh]
+        return [DecodedFrame(self.render(state), state.tick) for state in fresh]
+
+    def _receive_header(self, data: bytes) -> None:
+        header = StreamHeader.parse(data)
+        header.require_tables(self._tables.hash)
+        if self._header is None or self._key(header) != self._key(self._header):
+            self._scene = Scene(header.max_bank, self._stopwatch)
+            self._pictures = None
+            self._last_group = None
+        self._header = header
+        self._last_tick = header.tick
+
+    @staticmethod
+    def _key(header: StreamHeader) -> tuple[object, ...]:
+        return header.size, header.tick_rate, header.max_bank
+
+    def _receive_reference(self, data: bytes) -> None:
+        scene = self._require_scene()
+        reference = Reference.parse(data)
+        if self._pictures is None or self._pictures[0] != reference.codec:
+            self._pictures = reference.codec, open_decoder(reference.codec, self.header.size)
+        picture = self._pictures[1].decode(
+            reference.picture, key=reference.key, sequence=reference.sequence
+        )
+        scene.admit(reference, picture)
+
+    def _receive_motion(self, data: bytes) -> list[DecodedState]:
+        scene = self._require_scene()
+        group = decode_group(data, scene.bank.states(), self._tables, self._last_tick)
+        before = self._layer_before(group)
+        mode, values = (0, _NO_VALUES) if group.flow is None else (group.flow.mode, group.flow.values)
+        layers = blend_layers(before, (mode, values), len(group.states))
+        out = []
+        if group.redundant is not None:
+            copy = group.redundant
+            hold = blend_layers(None, (mode, values), 1)[0] if before is None else ()
+            for tick, row in zip(copy.ticks, copy.states, strict=True):
+                drawing = Drawing(group.reference, scene.dequantise(row, copy.quantiser), hold)
+                out.append(DecodedState(tick, drawing, fresh=False))
+        for tick, row, layer in zip(group.ticks, group.states, layers, strict=True):
+            drawing = Drawing(group.reference, scene.dequantise(row, group.quantiser), layer)
+            out.append(DecodedState(tick, drawing))
+        if group.tick >= self._last_tick:
+            self._last_tick = group.ticks[-1]
+            self._last_group = group.reference, group
+        return out
+
+    def _layer_before(self, group: MotionGroup) -> tuple[int, I32] | None:
+        """Return the layer of the group just before, if it was received and shares the reference."""
+        if self._last_group is None:
+            return None
+        reference, last = self._last_group
+        if reference != group.reference or not 0 < group.tick - last.ticks[-1] <= 2:
+            return None
+        return (0, _NO_VALUES) if last.flow is None else (last.flow.mode, last.flow.values)
+
+    def _require_scene(self) -> Scene:
+        if self._scene is None:
+            raise BitstreamError("expected a stream header first, found none")
+        return self._scene
+
+
+_NO_VALUES: I32 = np.zeros(0, np.int32)
+
+
+def resize(picture: U8, side: int) -> U8:
+    """Return ``picture`` at ``side``², by area when shrinking and bicubic when growing."""
+    import cv2
+
+    method = cv2.INTER_AREA if side < picture.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=method), np.uint8)

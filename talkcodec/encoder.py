@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames in, packets out: the sans-I/O encoder.
+
+It tracks the face, fits the motion state, decides by analysis by synthesis which reference the
+receiver should draw from and when it needs a new one, and codes groups of frames::
+
+    encoder = Encoder(EncoderConfig(tick_rate=Fraction(25)))
+    packets = [encoder.header()]
+    for frame in frames:
+        packets += encoder.encode(frame)
+    packets += encoder.flush()
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import numpy as np
+
+from talkcodec import weights
+from talkcodec.analysis import Analyst, Choice, LayerConfig, Sample, eye_opening, lip_opening
+from talkcodec.bitstream import (
+    MotionGroup,
+    Reference,
+    StreamHeader,
+    coarse_copy,
+    encode_group,
+    to_quantiser,
+)
+from talkcodec.clock import NullStopwatch, Stopwatch
+from talkcodec.face import FaceTracker, open_tracker
+from talkcodec.motion.fit import fit_identity, fit_state, neutral_shape
+from talkcodec.motion.quantise import quantise
+from talkcodec.motion.smooth import OneEuroFilter, SmoothingConfig
+from talkcodec.preprocess.window import CropWindow
+from talkcodec.reference.codec import CodecId, open_decoder, open_encoder
+from talkcodec.reference.policy import RefreshConfig, RefreshPolicy
+from talkcodec.render.measure import small_luma
+from talkcodec.scene import Drawing, Scene, blend_layers
+from talkcodec.types import CANVAS, F64, I32, Frame, Packet, U8
+
+#: A pause of more ticks than this between two frames ends a group early.
+MAX_PAUSE = 8
+
+#: Distance between the lids, in inter-ocular distances, of eyes that are clearly open.
+OPEN_EYES = 0.13
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """Parameters of a stream.
+
+    ``size``: canvas side, 256 or 512. ``tick_rate``: ticks per second; at most one frame a tick.
+    ``group``: frames per motion packet, 1 to 4. ``quantiser``: 0 (finest) to 3. ``redundancy``:
+    whether packets carry a coarse copy of the previous group. ``bank``: references the receiver
+    keeps, 1 to 8. ``codec``: of reference pictures. ``startup``: seconds to wait for a frame
+    with open eyes before the first reference is sent regardless.
+    """
+
+    size: int = CANVAS
+    tick_rate: Fraction = Fraction(25)
+    group: int = 3
+    quantiser: int = 0
+    redundancy: bool = False
+    bank: int = 4
+    codec: CodecId = CodecId.AV1
+    startup: float = 0.4
+    refresh: RefreshConfig = field(default_factory=RefreshConfig)
+    layers: LayerConfig = field(default_factory=LayerConfig)
+    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
+
+
+class Encoder:
+    """Encodes one stream."""
+
+    def __init__(
+        self,
+        config: EncoderConfig | None = None,
+        tracker: FaceTracker | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        self.config = config or EncoderConfig()
+        self._stopwatch = stopwatch or NullStopwatch()
+        self._tables = weights.tables()
+        self._tracker = tracker or open_tracker()
+        self._window = CropWindow(self.config.size)
+        self._scene = Scene(self.config.bank)
+        self._model = self._scene.model
+        self._analyst = Analyst(self._scene, self._tables, self.config.layers)
+        self._policy = RefreshPolicy(self.config.refresh)
+        self._smoother = OneEuroFilter(self.config.smoothing)
+        self._pictures = open_encoder(self.config.codec, self.config.size)
+        self._shown = open_decoder(self.config.codec, self.config.size)
+        self._identity: I32 | None = None
+        self._neutral: F64 | None = None
+        self._waiting: list[Sample] = []
+        self._pending: list[Sample] = []
+        self._last_tick = -1
+        self._last_group: MotionGroup | None = None
+        self._sequence = -1
+        self._used: dict[int, int] = {}
+        self._cost = 12_000.0
+        self._floor = 0.05
+        self._requested = False
+        self._eyes = 0.0
+        self._window_told: tuple[int, int, int, int] | None = None
+
+    def header(self) -> Packet:
+        """Return the stream header; send it first, and again to whoever joins late."""
+        tick = max(self._last_tick, 0)
+        header = StreamHeader(
+            self.config.size, self.config.tick_rate, self._tables.hash, self.config.bank, tick
+        )
+        return Packet("header", header.serialize(), tick)
+
+    def canvas(self, frame: Frame) -> U8:
+        """Return the part of ``frame`` that the codec sees now: uint8 (S, S, 3)."""
+        return self._window.crop(frame.picture)
+
+    def request_reference(self) -> None:
+        """Ask for a new key reference with the next group, as after a receiver lost its bank."""
+        self._requested = True
+
+    def encode(self, frame: Frame) -> list[Packet]:
+        """Take one frame and return the packets that are complete now, often none.
+
+        A frame that falls on the tick of an earlier one is dropped; a frame without a face
+        yields nothing, and the receiver holds the last picture.
+        """
+        tick = round(frame.time * self.config.tick_rate)
+        if tick <= self._last_tick:
+            return []
+        with self._stopwatch.stage("track"):
+            seen = self._tracker.track(frame.picture, float(frame.time))
+        out: list[Packet] = []
+        if seen is None:
+            self._smoother.reset()
+            return self._close_group() if self._identity is not None else out
+        moved = self._window.follow(frame.picture.shape, seen)
+        with self._stopwatch.stage("fit"):
+            sample = self._sample(frame, tick, self._window.to_canvas(seen.landmarks))
+        if moved and self._scene.bank:
+            out += self._close_group()
+            self._requested = True
+        with self._stopwatch.stage("encode"):
+            if not len(self._scene.bank):
+                return out + self._start(sample)
+            return out + self._push(sample)
+
+    def flush(self) -> list[Packet]:
+        """Return what is left: a last, perhaps shorter, group."""
+        out = self._start(None) if self._waiting else []
+        return out + self._close_group()
+
+    def _sample(self, frame: Frame, tick: int, landmarks: F64) -> Sample:
+        """Fit and smooth the motion state of a frame; the first one settles the identity."""
+        if self._identity is None:
+            self._identity = fit_identity(self._model, landmarks)
+            self._neutral = neutral_shape(self._model, self._identity)
+        assert self._neutral is not None  # set together with the identity
+        raw = fit_state(self._model, self._neutral, landmarks) / self._model.steps
+        interval = float((tick - self._last_tick) / self.config.tick_rate)
+        self._last_tick = tick
+        picture = self.canvas(frame)
+        return Sample(tick, picture, small_luma(picture), self._smoother(raw, interval), landmarks)
+
+    def _start(self, sample: Sample | None) -> list[Packet]:
+        """Collect frames until one is fit to be the first reference, or patience ends."""
+        if sample is not None:
+            self._waiting.append(sample)
+            waited = (sample.tick - self._waiting[0].tick) / self.config.tick_rate
+            if waited < self.config.startup and not self._good(sample):
+                return []
+        waiting, self._waiting = self._waiting, []
+        out = [self._send_reference(max(waiting, key=self._quality), key=True)]
+        for held in waiting:
+            out += self._push(held)
+        return out
+
+    def _push(self, sample: Sample) -> list[Packet]:
+        """Add a frame to the group; a long pause or a full group closes it."""
+        out: list[Packet] = []
+        if self._pending and sample.tick - self._pending[-1].tick > MAX_PAUSE:
+            out += self._close_group()
+        self._pending.append(sample)
+        if len(self._pending) >= self.config.group:
+            out += self._close_group()
+        return out
+
+    def _close_group(self) -> list[Packet]:
+        """Decide how the pending frames are drawn, and code them."""
+        if not self._pending:
+            return []
+        samples, self._pending = self._pending, []
+        last = samples[-1]
+        with self._stopwatch.stage("analyse"):
+            choice = self._analyst.choose(last)
+            group = self._group(samples, choice)
+            wanted = self._wants_reference(last, group)
+        out: list[Packet] = []
+        if wanted:
+            out.append(self._send_reference(last, key=self._requested))
+            choice = self._analyst.choose(last)
+            group = self._group(samples, choice)
+        self._used[choice.reference.sequence] = last.tick
+        data = encode_group(group, choice.reference.state, self._tables)
+        self._last_group = group
+        return [*out, Packet("motion", data, group.tick)]
+
+    def _group(self, samples: list[Sample], choice: Choice) -> MotionGroup:
+        """Quantise the states of ``samples``, each with a dead zone around its prediction."""
+        quantiser = self.config.quantiser
+        scale = self._model.steps / self._scene.steps(quantiser)
+        predicted = np.asarray(to_quantiser(choice.reference.state, quantiser), np.int32)
+        rows = []
+        for sample in samples:
+            predicted = quantise(sample.state * scale, predicted)
+            rows.append(predicted)
+        ticks = [sample.tick for sample in samples]
+        gaps = tuple(b - a for a, b in zip(ticks, ticks[1:], strict=False))
+        sequence = choice.reference.sequence
+        group = MotionGroup(ticks[0], gaps, sequence, quantiser, np.stack(rows), choice.flow)
+        before = self._last_group
+        if self.config.redundancy and before is not None and ticks[0] - before.tick < 256:
+            return replace(group, redundant=coarse_copy(before, group))
+        return group
+
+    def _wants_reference(self, sample: Sample, group: MotionGroup) -> bool:
+        """Draw what the receiver will show and ask the policy whether it is good enough."""
+        if self._requested:
+            return True
+        values = (0, _NO_VALUES) if group.flow is None else (group.flow.mode, group.flow.values)
+        state = self._scene.dequantise(group.states[-1], group.quantiser)
+        drawing = Drawing(group.reference, state, blend_layers(None, values, 1)[0])
+        error = self._analyst.shown_error(sample, drawing)
+        time = float(sample.tick / self.config.tick_rate)
+        gain = error - self._floor
+        return self._policy.decide(time, gain, self._cost) and not self._blinks(sample)
+
+    def _send_reference(self, sample: Sample, *, key: bool) -> Packet:
+        """Code ``sample`` as a reference and admit it to the scene, as the receiver will."""
+        with self._stopwatch.stage("reference encode"):
+            coded = self._pictures.encode(sample.picture, key=key)
+        self._sequence = (self._sequence + 1) % 256
+        assert self._identity is not None  # a sample exists, so it has been fitted
+        first = not len(self._scene.bank) or self._requested
+        window = self._window.bounds
+        reference = Reference(
+            sequence=self._sequence,
+            slot=self._free_slot(),
+            key=coded.key,
+            tick=sample.tick,
+            state=tuple(np.rint(sample.state).astype(int).tolist()),
+            identity=tuple(self._identity.tolist()) if first else None,
+            window=window if window != self._window_told else None,
+            codec=int(self.config.codec),
+            picture=coded.data,
+        )
+        picture = self._shown.decode(coded.data, key=coded.key, sequence=self._sequence)
+        self._scene.admit(reference, picture)
+        data = reference.serialize()
+        if not first:
+            self._policy.spent(8 * len(data))
+            self._cost = 8 * len(data)
+        self._floor = self._analyst.picture_error(picture, sample)
+        self._requested, self._window_told = False, window
+        self._used[self._sequence] = sample.tick
+        return Packet("reference", data, sample.tick)
+
+    def _free_slot(self) -> int:
+        """Return an empty slot of the bank, else that of the reference unused for longest."""
+        bank = self._scene.bank
+        held = [bank.at(slot) for slot in range(bank.slots)]
+        if None in held:
+            return held.index(None)
+        ages = [self._used.get(r.sequence, 0) for r in held if r is not None]
+        return ages.index(min(ages))
+
+    def _good(self, sample: Sample) -> bool:
+        """Return whether ``sample`` will do as a first reference: open eyes."""
+        return eye_opening(self._shape(sample)) > OPEN_EYES
+
+    def _quality(self, sample: Sample) -> float:
+        """Rank first references: open eyes, then a slightly open mouth, near the front."""
+        shape = self._shape(sample)
+        eyes = min(eye_opening(shape) / OPEN_EYES, 1.0)
+        mouth = min(max(lip_opening(shape), 0.0) / 0.08, 1.0)
+        turn = float(np.linalg.norm((sample.state * self._model.steps)[:2]))
+        return 2 * eyes + 0.5 * mouth - 0.5 * turn
+
+    def _blinks(self, sample: Sample) -> bool:
+        """Return whether the eyes are shut just now, by this face's own measure."""
+        opening = eye_opening(self._shape(sample))
+        self._eyes = max(opening, self._eyes * 0.995)
+        return opening < 0.55 * self._eyes
+
+    def _shape(self, sample: Sample) -> F64:
+        assert self._neutral is not None  # a sample exists, so it has been fitted
+        return self._model.deform(self._neutral, sample.state * self._model.steps)
+
+
+_NO_VALUES: I32 = np.zeros(0, np.int32)

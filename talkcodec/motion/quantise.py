@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""States to integers and back. Beyond ``quantise`` everything is integer arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talkcodec.types import F64, I32
+
+#: A component stays where it is predicted until it is further off than this many steps.
+#: Half a step would be rounding; the rest is a dead zone that costs little and saves symbols.
+DEAD_ZONE = 0.62
+
+
+def quantise(steps_value: F64, predicted: I32) -> I32:
+    """Round ``steps_value`` (D,), in steps, with a dead zone around ``predicted`` (D,)."""
+    offset = steps_value - predicted
+    rounded = np.rint(steps_value)
+    return np.asarray(np.where(np.abs(offset) < DEAD_ZONE, predicted, rounded), np.int32)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When to send a new reference: analysis by synthesis under a bit budget.
+
+The sender draws what the receiver will show and compares it with what it sees. A reference is
+sent when the picture is worse than a fresh reference would make it, by more than the bits are
+worth right now. Bits come from a token bucket, so the price falls while nothing is sent and
+rises after each reference: a long call keeps its average, a short one can still open with a
+few good references.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshConfig:
+    """``rate``: bits per second for references after the first. ``burst``: bits the bucket holds
+    (and starts with). ``threshold``: error gain (1 - SSIM) for which a full bucket pays.
+    ``urgent``: gain for which any bucket pays that covers the cost. ``patience``: seconds over
+    which a gain must persist, so that a blink does not buy a reference."""
+
+    rate: float = 1500.0
+    burst: float = 24_000.0
+    threshold: float = 0.02
+    urgent: float = 0.08
+    patience: float = 0.12
+
+
+class RefreshPolicy:
+    """Sans-I/O: told times, gains and costs; says when to send."""
+
+    def __init__(self, config: RefreshConfig | None = None) -> None:
+        self._config = config or RefreshConfig()
+        self._tokens = self._config.burst
+        self._time: float | None = None
+        self._since: float | None = None
+
+    @property
+    def tokens(self) -> float:
+        """Bits that may be spent now."""
+        return self._tokens
+
+    def decide(self, time: float, gain: float, cost: float) -> bool:
+        """Return whether to send a reference of about ``cost`` bits now.
+
+        ``time``: seconds, never going back. ``gain``: how much lower the error would be.
+        """
+        self._refill(time)
+        if gain < self._price(cost):
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = time
+        return time - self._since >= self._config.patience
+
+    def spent(self, bits: float) -> None:
+        """Take the ``bits`` of a reference that was sent out of the bucket; it may go into debt."""
+        self._tokens -= bits
+        self._since = None
+
+    def _price(self, cost: float) -> float:
+        """Gain needed now: ``threshold`` with a full bucket, ``urgent`` when it just covers."""
+        config = self._config
+        if self._tokens < cost:
+            return float("inf")
+        room = max(config.burst - cost, 1.0)
+        fullness = min((self._tokens - cost) / room, 1.0)
+        return config.urgent + (config.threshold - config.urgent) * fullness
+
+    def _refill(self, time: float) -> None:
+        if self._time is not None:
+            earned = max(time - self._time, 0.0) * self._config.rate
+            self._tokens = min(self._tokens + earned, self._config.burst)
+        self._time = time

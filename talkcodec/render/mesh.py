@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backward flow inside the face: the landmark mesh, rasterised.
+
+Each triangle of the face mesh moves affinely, so the flow meets every landmark exactly, cannot
+overshoot between them, and a bad landmark bends only its own neighbourhood. (A thin-plate
+spline through the same points solves a dense system a frame and shears on one bad point.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from safetensors.numpy import load_file
+
+from talkcodec.types import CANVAS, F32, F64, I32, Bool
+
+_SHIFT = 4  # sub-pixel bits of OpenCV's polygon filler
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Triangles over the 478 landmarks: int32 (T, 3), wound alike in a frontal face.
+
+    The last ``mouth`` of them span the inner lips, where a reference may have nothing to show.
+    """
+
+    triangles: I32
+    mouth: int
+
+    @classmethod
+    def load(cls, path: Path) -> Topology:
+        """Read the tensors ``skin``, ``eyes`` and ``mouth``, each int32 (n, 3)."""
+        parts = load_file(path)
+        order = [parts["skin"], parts["eyes"], parts["mouth"]]
+        return cls(np.concatenate(order).astype(np.int32), len(parts["mouth"]))
+
+
+def rasterise(topology: Topology, landmarks: F64, side: int) -> I32:
+    """Return which triangle covers each pixel of a ``side``² grid, or -1: int32 (side, side).
+
+    ``landmarks``: (478, 3) in canvas units. Triangles that face away are skipped and the rest
+    painted from far to near, so a turned head hides its far cheek behind the nose.
+    """
+    points = landmarks[:, :2] * (side / CANVAS) - 0.5
+    corners = points[topology.triangles]
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    facing = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
+    depth = landmarks[:, 2][topology.triangles].mean(1)
+    order = np.argsort(-depth, kind="stable")
+    order = order[facing[order] > 0]
+    fixed = np.clip(np.rint(corners * (1 << _SHIFT)), -32768, 32767).astype(np.int32)
+    ids = np.full((side, side), -1, np.int32)
+    for index, polygon in zip(order.tolist(), fixed[order], strict=True):
+        cv2.fillConvexPoly(ids, polygon, index, lineType=cv2.LINE_8, shift=_SHIFT)
+    return ids
+
+
+def affine_maps(topology: Topology, target: F64, source: F64) -> F32:
+    """Return per triangle the affine map from target to source: float32 (T, 2, 3), canvas units."""
+    to = target[:, :2][topology.triangles]
+    back = source[:, :2][topology.triangles]
+    edge = to[:, 1:] - to[:, :1]
+    back_edge = back[:, 1:] - back[:, :1]
+    area = edge[:, 0, 0] * edge[:, 1, 1] - edge[:, 0, 1] * edge[:, 1, 0]
+    area = np.where(np.abs(area) < 1e-3, 1e-3, area)
+    inverse = np.empty_like(edge)
+    inverse[:, 0, 0], inverse[:, 0, 1] = edge[:, 1, 1], -edge[:, 0, 1]
+    inverse[:, 1, 0], inverse[:, 1, 1] = -edge[:, 1, 0], edge[:, 0, 0]
+    # Rows of `edge` are edges, so the linear part is (edge⁻¹ · back_edge)ᵀ.
+    linear = np.einsum("tij,tjk->tki", inverse / area[:, None, None], back_edge)
+    offset = back[:, 0] - np.einsum("tij,tj->ti", linear, to[:, 0])
+    return np.concatenate([linear, offset[:, :, None]], axis=2).astype(np.float32)
+
+
+def face_flow(topology: Topology, target: F64, source: F64, side: int) -> tuple[F32, Bool, I32]:
+    """Return the displacement from target pixels to the source inside the face.
+
+    ``target``, ``source``: landmarks (478, 3). Returns flow float32 (side, side, 2) in canvas
+    units (0 outside), the face's mask, and the triangle under each pixel.
+    """
+    ids = rasterise(topology, target, side)
+    inside = ids >= 0
+    rows, columns = np.nonzero(inside)
+    maps = affine_maps(topology, target, source)[ids[rows, columns]]
+    unit = CANVAS / side
+    x, y = ((columns + 0.5) * unit).astype(np.float32), ((rows + 0.5) * unit).astype(np.float32)
+    flow = np.zeros((side, side, 2), np.float32)
+    flow[rows, columns, 0] = maps[:, 0, 0] * x + maps[:, 0, 1] * y + maps[:, 0, 2] - x
+    flow[rows, columns, 1] = maps[:, 1, 0] * x + maps[:, 1, 1] * y + maps[:, 1, 2] - y
+    return flow, inside, ids

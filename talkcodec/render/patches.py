@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mouth and eyes, each from the reference that shows them best.
+
+A warp cannot open a shut mouth: the teeth are not in the picture. But another reference of the
+bank may show them, and the mesh carries any reference's pixels to the same place. What no
+reference shows is painted plausibly: the dark of an open mouth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from talkcodec.motion.landmarks import (
+    BROWS,
+    EYELIDS,
+    IRISES,
+    LEFT_EYE,
+    LIP_GAP,
+    LIPS,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_EYE,
+)
+from talkcodec.types import CANVAS, F32, F64, U8, Bool
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Part of a face that can come from another reference.
+
+    ``compare``: landmarks by whose canonical positions references are ranked; ``outlines``:
+    polygons that bound it; ``margin``: how far beyond them it reaches, in inter-ocular distances;
+    ``gain``: how much nearer (same unit) another reference must be to replace the primary one.
+    """
+
+    name: str
+    compare: tuple[int, ...]
+    outlines: tuple[tuple[int, ...], ...]
+    margin: float
+    gain: float
+
+
+MOUTH = Region("mouth", LIPS, (LIPS_OUTER,), 0.10, 0.02)
+EYES = Region("eyes", EYELIDS + IRISES, (LEFT_EYE, RIGHT_EYE), 0.12, 0.012)
+REGIONS = (MOUTH, EYES)
+assert BROWS  # brows stay with the primary: they move without uncovering anything
+
+
+def shape_distance(region: Region, target: F64, reference: F64) -> float:
+    """Return the RMS distance of two canonical shapes (478, 3) within ``region``."""
+    index = list(region.compare)
+    difference = target[index, :2] - reference[index, :2]
+    return float(np.sqrt((difference**2).sum(1).mean()))
+
+
+def region_mask(region: Region, landmarks: F64, side: int) -> F32:
+    """Return the soft mask of ``region`` around ``landmarks`` in a ``side``² picture."""
+    scale = side / CANVAS
+    mask = np.zeros((side, side), np.uint8)
+    for outline in region.outlines:
+        hull = cv2.convexHull((landmarks[list(outline), :2] * scale - 0.5).astype(np.float32))
+        cv2.fillConvexPoly(mask, np.rint(hull).astype(np.int32), 255)
+    unit = float(np.linalg.norm(landmarks[468, :2] - landmarks[473, :2])) * scale
+    reach = max(int(round(region.margin * unit)), 1)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    mask = cv2.dilate(mask, kernel)
+    blur = 2 * max(reach // 2, 1) + 1
+    return np.asarray(cv2.GaussianBlur(mask, (blur, blur), 0), np.float32) / 255
+
+
+def blend(base: U8, patch: U8, mask: F32) -> U8:
+    """Blend ``patch`` over ``base`` (H, W, 3) by ``mask`` (H, W), colours matched at its rim."""
+    rim: Bool = (mask > 0.05) & (mask < 0.6)
+    if rim.sum() < 8:
+        return base
+    a, b = base.astype(np.float32), patch.astype(np.float32)
+    offset = np.clip((a[rim] - b[rim]).mean(0), -24, 24)
+    out = a + mask[..., None] * (b + offset - a)
+    return np.asarray(np.clip(np.rint(out), 0, 255), np.uint8)
+
+
+def mouth_gap(shape: F64) -> float:
+    """Return how far the lips of a canonical shape (478, 3) are apart, never below 0."""
+    return max(float(shape[LIP_GAP[1], 1] - shape[LIP_GAP[0], 1]), 0.0)
+
+
+def darken_mouth(picture: U8, landmarks: F64, shown: float, wanted: float) -> U8:
+    """Paint the inside of a mouth that opens wider (``wanted``) than its source (``shown``).
+
+    Gaps are canonical. A source as open as the target is left alone; a shut one has only lip
+    to stretch over the opening, so it is replaced by a dark, warm interior.
+    """
+    if wanted < 0.03 or shown >= 0.6 * wanted:
+        return picture
+    strength = min((wanted - shown / 0.6) / wanted, 1.0) * min(wanted / 0.06, 1.0)
+    side = picture.shape[0]
+    polygon = landmarks[list(LIPS_INNER), :2] * (side / CANVAS) - 0.5
+    left, top = np.maximum(np.floor(polygon.min(0)).astype(int) - 4, 0)
+    right, bottom = np.minimum(np.ceil(polygon.max(0)).astype(int) + 5, side)
+    if right - left < 4 or bottom - top < 4:
+        return picture
+    local = np.rint((polygon - (left, top)) * 16).astype(np.int32)
+    mask = np.zeros((bottom - top, right - left), np.uint8)
+    cv2.fillPoly(mask, [local], 255, lineType=cv2.LINE_AA, shift=4)
+    soft = cv2.GaussianBlur(mask, (3, 3), 0).astype(np.float32)[..., None] / 255 * strength
+    out = picture.copy()
+    area = out[top:bottom, left:right].astype(np.float32)
+    tone = np.median(area.reshape(-1, 3), 0) * np.array([0.34, 0.22, 0.22])
+    out[top:bottom, left:right] = np.rint(area + soft * (tone - area)).astype(np.uint8)
+    return out

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a receiver has to draw with: identity, references, and the renderer.
+
+The decoder draws from its scene; the encoder keeps one that hears the same packets and asks it
+what the other side will see. Both being one class is what makes analysis by synthesis honest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from talkcodec import weights
+from talkcodec.bitstream.quantiser import MULTIPLIERS
+from talkcodec.bitstream.reference import Reference
+from talkcodec.clock import NullStopwatch, Stopwatch
+from talkcodec.errors import BitstreamError
+from talkcodec.motion.fit import IDENTITY_LIMIT, neutral_shape
+from talkcodec.reference.bank import Bank, BankedReference
+from talkcodec.render.geometric import GeometricRenderer, Layer, ReferenceView, Target
+from talkcodec.types import F32, F64, I32, U8
+
+#: Bound on a state component that is drawn, in finest steps: far beyond any face, yet finite.
+STATE_BOUND = 4000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """A frame to draw. ``state``: float64 (D,) in model units; ``layers``: motion beyond the face."""
+
+    reference: int
+    state: F64
+    layers: tuple[Layer, ...] = ()
+
+
+class Scene:
+    """Identity, bank and renderer of one stream."""
+
+    def __init__(self, slots: int, stopwatch: Stopwatch | None = None) -> None:
+        self.model = weights.shape_model()
+        self.bank = Bank(slots)
+        self.renderer = GeometricRenderer(
+            self.model, weights.topology(), stopwatch or NullStopwatch()
+        )
+        self._neutral: F64 | None = None
+        self._views: dict[int, ReferenceView] = {}
+
+    @property
+    def neutral(self) -> F64:
+        """The neutral shape (478, 3) of the identity in force.
+
+        Raises:
+            BitstreamError: no reference has named an identity yet.
+        """
+        if self._neutral is None:
+            raise BitstreamError("expected a reference with an identity first, found none")
+        return self._neutral
+
+    def admit(self, reference: Reference, picture: U8) -> None:
+        """Put a received (or sent) ``reference`` with its decoded ``picture`` into the bank.
+
+        Raises:
+            BitstreamError: its integers do not fit the model or the bank.
+        """
+        self._check(reference)
+        if reference.identity is not None:
+            self._neutral = neutral_shape(self.model, reference.identity)
+        state = self.dequantise(np.asarray(reference.state, np.int32), 0)
+        view = ReferenceView.make(picture, state, self.neutral, self.model)
+        banked = BankedReference(
+            reference.sequence,
+            reference.tick,
+            picture,
+            reference.state,
+            view.landmarks.astype(np.float32),
+        )
+        self.bank.put(reference.slot, banked)
+        self._views = {s: v for s, v in self._views.items() if s in self.bank}
+        self._views[reference.sequence] = view
+
+    def view(self, sequence: int) -> ReferenceView:
+        """Return a banked reference, ready to be warped; ``MissingReference`` if it is not there."""
+        self.bank.get(sequence)
+        return self._views[sequence]
+
+    def views(self) -> list[ReferenceView]:
+        """Return all banked references."""
+        return list(self._views.values())
+
+    def target(self, state: F64) -> Target:
+        """Return what ``state`` (D,) looks like on this face."""
+        return Target.make(state, self.neutral, self.model)
+
+    def draw(self, drawing: Drawing) -> U8:
+        """Return the picture (S, S, 3) that a receiver with this scene shows."""
+        return self.renderer.render(
+            self.target(drawing.state), self.view(drawing.reference), self.views(), drawing.layers
+        )
+
+    def dequantise(self, state: I32, quantiser: int) -> F64:
+        """Return the components (D,) that integers at ``quantiser`` stand for."""
+        bounded = np.clip(state, -STATE_BOUND, STATE_BOUND)
+        return np.asarray(bounded * (MULTIPLIERS[quantiser] / 8) * self.model.steps, np.float64)
+
+    def steps(self, quantiser: int) -> F64:
+        """Return the step (D,) of each component at ``quantiser``."""
+        return np.asarray(MULTIPLIERS[quantiser] / 8 * self.model.steps, np.float64)
+
+    def _check(self, reference: Reference) -> None:
+        dimension = self.model.dimension
+        if len(reference.state) != dimension:
+            raise BitstreamError(
+                f"expected a state of {dimension} integers, found {len(reference.state)}"
+            )
+        identity = reference.identity
+        if identity is None:
+            return
+        expected = len(self.model.identity_steps)
+        if len(identity) != expected or max(map(abs, identity)) > IDENTITY_LIMIT:
+            raise BitstreamError(
+                f"expected {expected} identity integers within ±{IDENTITY_LIMIT}, found"
+                f" {len(identity)} within ±{max(map(abs, identity), default=0)}"
+            )
+
+
+def blend_layers(
+    before: tuple[int, I32] | None, now: tuple[int, I32], count: int
+) -> list[tuple[Layer, ...]]:
+    """Spread layers over the ``count`` frames of a group: from the last group's to this one's.
+
+    A layer is measured at the last frame of its group; the frames before fade over from the
+    previous group's layer if it is known and belongs to the same reference, else they hold.
+    """
+    mode, values = now[0], np.asarray(now[1], np.float32)
+    out: list[tuple[Layer, ...]] = []
+    for index in range(count):
+        share = 1.0 if before is None else (index + 1) / count
+        layers: list[Layer] = []
+        if mode:
+            layers.append((mode, np.asarray(values * np.float32(share), np.float32)))
+        if before is not None and before[0] and share < 1:
+            faded: F32 = np.asarray(before[1] * np.float32(1 - share), np.float32)
+            layers.append((before[0], faded))
+        out.append(tuple(layers))
+    return out
