@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures to dense landmarks of one face, whichever network finds them.
+
+``tracker.py`` has the protocol and ``open_tracker``; ``follow.py`` decides which face is followed;
+``mediapipe.py`` and ``fan.py`` are the adapters. Adapters are imported when opened.
+"""
+
+from __future__ import annotations
+
+from talkcodec.face.follow import Follower
+from talkcodec.face.tracker import FaceFinder, FaceTracker, FollowingTracker, open_tracker
+
+__all__ = ["FaceFinder", "FaceTracker", "Follower", "FollowingTracker", "open_tracker"]
