@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The square of the source picture that the codec sees: head and shoulders, rarely moving.
+"""The square part of the input that becomes the canvas.
 
-The window is part of the stream, and moving it costs a reference, because everything in the
-picture jumps. So it is chosen generously and then held until the face has left its middle.
+Moving the window costs a reference picture, so it moves rarely: only when the face has been badly
+framed for a while, and then straight to where it belongs.
+
+* An input no wider than 4:3 whose face already fills 30 % of its short side is taken whole (its
+  centre square): it has been framed by somebody, and every cut loses shoulders.
+* Otherwise the window is a square around head and shoulders, in which the landmarks span 42 % of
+  the height, with the face a little above the middle, inside the picture.
 """
 
 from __future__ import annotations
@@ -11,91 +16,129 @@ import cv2
 import numpy as np
 
 from talkcodec.errors import InputError
-from talkcodec.types import CANVAS, F32, F64, U8, FaceObservation
+from talkcodec.types import CANVAS, F32, F64, U8, Box, FaceObservation
 
-#: Side of a new window, in heights of the face's landmark box.
-FACE_HEIGHTS = 2.4
-
-#: A picture whose face is at least this share of its short side is taken whole.
-TIGHT = 0.30
-
-#: The face's centre may wander this share of the window's side before the window moves, and its
-#: height may change by this factor.
-SLACK, ZOOM = 0.22, 1.5
+#: Share of the window's height that the landmarks span when it is placed.
+FACE_SHARE = 0.42
+#: Face heights, as a share of the window's, outside which the face is badly framed.
+SHARE_RANGE = (0.2, 0.85)
+#: Where the middle of the face lies in a new window, from its top.
+FACE_HEIGHT = 0.46
+#: How far the face may stick out of the window, as a share of its side.
+OVERHANG = 0.04
+#: Inputs up to this much wider or higher than square may be taken whole, from this face share on.
+WHOLE_ASPECT = 1.34
+WHOLE_SHARE = 0.3
+#: The largest side that the stream's 16-bit window fields can tell.
+LIMIT = 65_535
+#: The smallest window, in source pixels.
+SMALLEST = 32
 
 
 class CropWindow:
-    """Chooses the window and carries pictures and landmarks into the canvas of ``side`` pixels."""
+    """Where the canvas lies in the input. ``size``: the canvas side in pixels."""
 
-    def __init__(self, side: int) -> None:
-        self._side = side
+    def __init__(self, size: int = CANVAS, *, patience: int = 12) -> None:
+        """``patience``: pictures in a row with a badly framed face before the window moves."""
+        self._size = size
+        self._patience = patience
         self._shape: tuple[int, int] | None = None
-        self._bounds: tuple[int, int, int, int] | None = None
-        self._face_height = 0.0
+        self._left = self._top = self._side = 0
+        self._placed = False
+        self._bad = 0
 
     @property
     def bounds(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom in source pixels.
-
-        Raises:
-            InputError: no face has been followed yet.
-        """
-        if self._bounds is None:
-            raise InputError("expected a face before a window is asked for, found none")
-        return self._bounds
+        """Left, top, width and height in source pixels; all 0 before the first picture."""
+        return self._left, self._top, self._side, self._side
 
     def follow(self, shape: tuple[int, ...], face: FaceObservation) -> bool:
-        """Keep ``face`` in view in a picture of ``shape`` (H, W, …); return whether it moved."""
-        height, width = shape[:2]
-        if self._bounds is not None and self._shape == (height, width) and self._holds(face):
+        """Take note of ``face`` in a picture of ``shape`` (H, W, …); return whether it moved.
+
+        The first face places the window at once, and so does another picture size.
+
+        Raises:
+            InputError: the picture is smaller than 32 or larger than 65535 pixels.
+        """
+        self._reshape(shape)
+        if self._placed and not self._badly_framed(face.box):
+            self._bad = 0
             return False
-        before = self._bounds
-        self._shape = (height, width)
-        self._face_height = face.box.height
-        self._bounds = self._choose(width, height, face)
-        return before is not None and before != self._bounds
+        self._bad += 1
+        if self._placed and self._bad < self._patience:
+            return False
+        self._bad, self._placed = 0, True
+        return self._move(self._ideal(face.box))
 
     def crop(self, picture: U8) -> U8:
-        """Return the window of ``picture`` (H, W, 3) as the canvas: uint8 (side, side, 3)."""
-        left, top, right, bottom = self.bounds
-        part = picture[top:bottom, left:right]
-        if part.shape[0] == self._side == part.shape[1]:
+        """Return the canvas picture, uint8 (S, S, 3), of ``picture``, uint8 (H, W, 3)."""
+        self._reshape(picture.shape)
+        part = picture[self._top : self._top + self._side, self._left : self._left + self._side]
+        if self._side == self._size:
             return np.ascontiguousarray(part)
-        method = cv2.INTER_AREA if part.shape[0] > self._side else cv2.INTER_CUBIC
-        size = (self._side, self._side)
-        return np.asarray(cv2.resize(part, size, interpolation=method), np.uint8)
+        # Averaging by area keeps what a detail is worth; growing has nothing to average.
+        method = cv2.INTER_AREA if self._side > self._size else cv2.INTER_CUBIC
+        resized = cv2.resize(part, (self._size, self._size), interpolation=method)
+        return np.asarray(resized, dtype=np.uint8)
 
-    def to_canvas(self, landmarks: F32) -> F64:
-        """Return ``landmarks`` (N, 3), source pixels, in canvas units."""
-        left, top, right, _ = self.bounds
-        moved = np.asarray(landmarks, np.float64) - (left, top, 0)
-        return np.asarray(moved * (CANVAS / (right - left)), np.float64)
+    def to_canvas(self, landmarks: F32 | F64) -> F64:
+        """Return ``landmarks`` (N, 3) in source pixels as float64 (N, 3) in canvas units."""
+        out = landmarks.astype(np.float64)
+        out[:, 0] -= self._left
+        out[:, 1] -= self._top
+        return np.asarray(out * (CANVAS / self._side), dtype=np.float64)
 
-    def _holds(self, face: FaceObservation) -> bool:
-        left, top, right, bottom = self.bounds
-        side = right - left
-        assert self._shape is not None  # set with the bounds
-        if side == min(self._shape) == max(self._shape):
-            return True
-        x, y = face.box.centre
-        off = max(abs(x - (left + right) / 2), abs(y - (top + bottom) / 2)) / side
-        zoom = face.box.height / self._face_height
-        if 1 / ZOOM <= zoom <= ZOOM and off <= SLACK:
-            return True
-        # A window pinned to the picture's edge cannot do better by moving.
-        return self._choose(self._shape[1], self._shape[0], face) == self._bounds
+    def _reshape(self, shape: tuple[int, ...]) -> None:
+        """Begin anew, with the centre square, when pictures of another size arrive."""
+        height, width = shape[:2]
+        if self._shape == (height, width):
+            return
+        if not SMALLEST <= min(height, width) <= max(height, width) <= LIMIT:
+            raise InputError(
+                f"expected a picture of {SMALLEST} to {LIMIT} pixels a side, found {width}x{height}"
+            )
+        self._shape = (height, width)
+        self._placed, self._bad = False, 0
+        self._left, self._top, self._side = self._whole()
 
-    def _choose(
-        self, width: int, height: int, face: FaceObservation
-    ) -> tuple[int, int, int, int]:
-        short = min(width, height)
-        tight = face.box.height >= TIGHT * short
-        side = short if tight else min(round(face.box.height * FACE_HEIGHTS), short)
-        x, y = face.box.centre
-        if tight and max(width, height) <= 1.2 * short:
-            x, y = width / 2, height / 2
-        left = int(np.clip(round(x - side / 2), 0, width - side))
-        top = int(np.clip(round(y - 0.45 * side), 0, height - side)) if not tight else 0
-        if tight and height > width:
-            top = int(np.clip(round(y - side / 2), 0, height - side))
-        return left, top, left + side, top + side
+    def _move(self, to: tuple[int, int, int]) -> bool:
+        moved = to != (self._left, self._top, self._side)
+        self._left, self._top, self._side = to
+        return moved
+
+    def _whole(self) -> tuple[int, int, int]:
+        height, width = self._shape or (0, 0)
+        side = min(height, width)
+        return (width - side) // 2, (height - side) // 2, side
+
+    def _ideal(self, face: Box) -> tuple[int, int, int]:
+        """Return left, top and side of the window this face would be given."""
+        height, width = self._shape or (0, 0)
+        short, long = min(height, width), max(height, width)
+        framed = long <= WHOLE_ASPECT * short and face.height >= WHOLE_SHARE * short
+        if framed and self._holds(face, self._whole()):
+            return self._whole()
+        side = min(max(round(face.height / FACE_SHARE), SMALLEST), short)
+        x, y = face.centre
+        left = min(max(round(x - side / 2), 0), width - side)
+        top = min(max(round(y - FACE_HEIGHT * side), 0), height - side)
+        return left, top, side
+
+    def _badly_framed(self, face: Box) -> bool:
+        window = (self._left, self._top, self._side)
+        small, large = SHARE_RANGE
+        share = face.height / self._side
+        could_grow = self._side < min(self._shape or (0, 0))
+        return share < small or (share > large and could_grow) or not self._holds(face, window)
+
+    def _holds(self, face: Box, window: tuple[int, int, int]) -> bool:
+        """Return whether the face is inside ``window``, as far as it is inside the picture."""
+        height, width = self._shape or (0, 0)
+        left, top, side = window
+        slack = OVERHANG * side
+        return (
+            max(face.left, 0) >= left - slack
+            and max(face.top, 0) >= top - slack
+            and min(face.right, width) <= left + side + slack
+            and min(face.bottom, height) <= top + side + slack
+        )
