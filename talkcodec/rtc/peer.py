@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from talkcodec.errors import TalkcodecError
-from talkcodec.rtc.session import Channel
+from talkcodec.rtc.messages import Channel
 
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel, RTCPeerConnection
@@ -28,7 +28,7 @@ class Peer:
     """One end of a call. All methods belong to the event loop's thread."""
 
     def __init__(self, on_message: Callable[[Channel, bytes], None]) -> None:
-        from aiortc import RTCConfiguration, RTCPeerConnection  # noqa: PLC0415  (0.5 s to import)
+        from aiortc import RTCConfiguration, RTCPeerConnection  # takes 0.5 s
 
         # No server is contacted unless the caller's network needs one.
         self._connection: RTCPeerConnection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -68,21 +68,21 @@ class Peer:
         await self._take(answer, "answer")
 
     async def _take(self, sdp: str, kind: Literal["offer", "answer"]) -> None:
-        from aiortc import RTCSessionDescription  # noqa: PLC0415
+        from aiortc import RTCSessionDescription
 
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
         except (ValueError, AssertionError, KeyError, IndexError) as error:
             raise TalkcodecError(f"expected a session description ({kind}): {error!r}") from error
 
-    async def opened(self, timeout: float = 20.0) -> None:
-        """Wait until every channel is open. Raises ``TalkcodecError`` after ``timeout`` s."""
+    async def opened(self, patience: float = 20.0) -> None:
+        """Wait until every channel is open. Raises ``TalkcodecError`` after ``patience`` s."""
         try:
-            await asyncio.wait_for(self._opened.wait(), timeout)
+            await asyncio.wait_for(self._opened.wait(), patience)
         except TimeoutError:
             state = self._connection.connectionState
             raise TalkcodecError(
-                f"expected a connection within {timeout:g} s, found it {state}"
+                f"expected a connection within {patience:g} s, found it {state}"
             ) from None
 
     def send(self, channel: Channel, data: bytes) -> bool:

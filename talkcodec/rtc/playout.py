@@ -59,7 +59,10 @@ class PlayoutCounts:
 
 
 class PlayoutBuffer(Generic[T]):
-    """Frames in by arrival, out by tick. Not thread-safe: one thread owns it."""
+    """Frames in by arrival, out by tick. Not thread-safe: one thread owns it.
+
+    ``waits``: seconds by which showing lies behind the fastest recent arrival.
+    """
 
     def __init__(self, tick_seconds: float, config: PlayoutConfig | None = None) -> None:
         if tick_seconds <= 0:
@@ -69,16 +72,22 @@ class PlayoutBuffer(Generic[T]):
         self._tick_seconds = tick_seconds
         self._transits: deque[float] = deque(maxlen=self._config.window)
         self._held: dict[int, T] = {}
+        self.waits = 0.0
         self._shown: int | None = None
         self._delay: float | None = None
         self._updated = 0.0
 
-    def push(self, tick: int, frame: T, now: float) -> None:
-        """Offer the frame captured at ``tick``, arrived at ``now`` (seconds)."""
+    def push(self, tick: int, frame: T, now: float, *, fresh: bool = True) -> None:
+        """Offer the frame captured at ``tick``, arrived at ``now`` (seconds).
+
+        ``fresh``: the frame itself; False: a coarse copy, which gives way to the frame.
+        """
         if self._jumped(tick, now):
             self._restart()
         if tick in self._held or tick == self._shown:
             self.counts.duplicate += 1
+            if fresh and tick in self._held:
+                self._held[tick] = frame
             return
         self._observe(now - tick * self._tick_seconds, now)
         if self._shown is not None and tick < self._shown:
@@ -122,6 +131,7 @@ class PlayoutBuffer(Generic[T]):
             low = self._delay - self._config.fall * step
             high = self._delay + self._config.rise * step
             self._delay = min(max(wanted, low), high)
+        self.waits = self._delay - ordered[0]
         self._updated = now
 
     def _jumped(self, tick: int, now: float) -> bool:

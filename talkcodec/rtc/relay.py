@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from talkcodec.clock import Clock, SystemClock
@@ -42,9 +43,10 @@ class UdpRelay:
         relay = cls(clock or SystemClock(), seed)
         loop = asyncio.get_running_loop()
         # Bound to all interfaces because the peers' candidates decide which one they will use.
-        for takes in (relay._forward, relay._back):
+        for direction in (relay._forward, relay._back):
             await loop.create_datagram_endpoint(
-                lambda takes=takes: _Socket(takes), local_addr=("0.0.0.0", 0)
+                partial(_Socket, direction),
+                local_addr=("0.0.0.0", 0),  # noqa: S104  strangers' datagrams are ignored
             )
         # What one socket takes in, the other one hands out, so that a peer sees one address.
         relay._forward.outlet = relay._back.socket
@@ -98,7 +100,7 @@ class _Direction:
     def port(self) -> int:
         if self.socket is None:
             raise RuntimeError("expected an open relay, found a closed one")
-        return cast(int, self.socket.get_extra_info("sockname")[1])
+        return cast("int", self.socket.get_extra_info("sockname")[1])
 
     def take(self, datagram: bytes, source: Address) -> None:
         # A peer also probes from its other interfaces: such datagrams are not part of the call.
@@ -130,7 +132,7 @@ class _Socket(asyncio.DatagramProtocol):
         self._direction = direction
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._direction.socket = cast(asyncio.DatagramTransport, transport)
+        self._direction.socket = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self._direction.take(data, addr[:2])

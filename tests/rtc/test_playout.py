@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +44,7 @@ def test_frames_of_a_group_are_spread_evenly() -> None:
     buffer: PlayoutBuffer[int] = PlayoutBuffer(TICK, EXACT)
     shown = play(buffer, grouped(10, 3))
     assert [tick for _, tick in shown] == list(range(30))
-    steps = [later - earlier for (earlier, _), (later, _) in zip(shown, shown[1:], strict=False)]
+    steps = [later - earlier for (earlier, _), (later, _) in pairwise(shown)]
     assert min(steps) >= 0.039
     assert max(steps) <= 0.041
     # Nothing waits longer than the grouping itself makes it: two ticks and the network.
@@ -76,11 +78,18 @@ def test_a_late_frame_is_dropped_and_counted() -> None:
 def test_a_frame_twice_is_shown_once() -> None:
     buffer: PlayoutBuffer[str] = PlayoutBuffer(TICK, EXACT)
     buffer.push(0, "first", 0.0)
-    buffer.push(0, "second", 0.0)
+    buffer.push(0, "second", 0.0, fresh=False)
     assert buffer.due(0.0) == (0, "first")
     buffer.push(0, "third", 0.0)
     assert buffer.due(0.0) is None
     assert buffer.counts.duplicate == 2
+
+
+def test_a_coarse_copy_gives_way_to_the_frame() -> None:
+    buffer: PlayoutBuffer[str] = PlayoutBuffer(TICK, EXACT)
+    buffer.push(0, "coarse", 0.0, fresh=False)
+    buffer.push(0, "fine", 0.0)
+    assert buffer.due(0.0) == (0, "fine")
 
 
 def test_the_newest_due_frame_wins() -> None:

@@ -9,21 +9,18 @@ import pytest
 
 from talkcodec.errors import TalkcodecError
 from talkcodec.rtc.link import LinkConfig
+from talkcodec.rtc.messages import Channel
 from talkcodec.rtc.peer import Peer
 from talkcodec.rtc.relay import UdpRelay
 from talkcodec.rtc.sdp import host_address, only_candidate
-from talkcodec.rtc.session import Channel
 
-SDP = "\r\n".join(
-    [
-        "v=0",
-        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
-        "a=candidate:1 1 udp 2130706431 fd00::2 40000 typ host",
-        "a=candidate:2 1 udp 2130706431 192.0.2.2 40001 typ host",
-        "a=end-of-candidates",
-        "",
-    ]
-)
+SDP = """\
+v=0\r
+m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r
+a=candidate:1 1 udp 2130706431 fd00::2 40000 typ host\r
+a=candidate:2 1 udp 2130706431 192.0.2.2 40001 typ host\r
+a=end-of-candidates\r
+"""
 
 
 def test_the_ipv4_candidate_is_found_and_replaced() -> None:
@@ -48,6 +45,10 @@ def test_nothing_to_replace_is_an_error() -> None:
         only_candidate("v=0\r\n", "127.0.0.1", 5)
 
 
+def ignore(_channel: Channel, _data: bytes) -> None:
+    """For peers that only send."""
+
+
 async def connect(relay: UdpRelay, caller: Peer, callee: Peer) -> None:
     offer = relay.offer(await caller.offer())
     await caller.accept(relay.answer(await callee.answer(offer)))
@@ -58,7 +59,7 @@ def test_a_call_passes_the_relay_and_nothing_else() -> None:
     async def call() -> None:
         got: asyncio.Queue[tuple[Channel, bytes]] = asyncio.Queue(8)
         relay = await UdpRelay.open(seed=1)
-        caller = Peer(lambda channel, data: None)
+        caller = Peer(ignore)
         callee = Peer(lambda channel, data: got.put_nowait((channel, data)))
         await connect(relay, caller, callee)
         setup = relay.counts.forward.offered_bytes
@@ -86,8 +87,8 @@ def test_a_call_passes_the_relay_and_nothing_else() -> None:
 def test_an_unreliable_channel_drops_what_the_window_cannot_take() -> None:
     async def call() -> None:
         relay = await UdpRelay.open()
-        caller = Peer(lambda channel, data: None)
-        callee = Peer(lambda channel, data: None)
+        caller = Peer(ignore)
+        callee = Peer(ignore)
         await connect(relay, caller, callee)
         relay.impair(LinkConfig(loss=1.0))
         sent = []
@@ -105,9 +106,9 @@ def test_an_unreliable_channel_drops_what_the_window_cannot_take() -> None:
 
 def test_a_connection_that_never_comes_is_a_one_line_error() -> None:
     async def call() -> None:
-        peer = Peer(lambda channel, data: None)
+        peer = Peer(ignore)
         await peer.offer()
-        with pytest.raises(TalkcodecError, match="expected a connection within 0.05 s"):
+        with pytest.raises(TalkcodecError, match=r"expected a connection within 0\.05 s"):
             await peer.opened(0.05)
         with pytest.raises(TalkcodecError, match="expected a session description"):
             await peer.accept("nonsense")

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a sans-I/O session over a peer connection: carries messages, and keeps its timer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from talkcodec.clock import Clock
+from talkcodec.rtc.messages import Channel, Outgoing
+from talkcodec.rtc.peer import Peer
+
+
+class Session(Protocol):
+    """What the driver needs to know of a session."""
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take one message of the other side."""
+
+    def outgoing(self, now: float, backlog: int) -> list[Outgoing]:
+        """Return what is to be sent now, given the bytes that still wait in the transport."""
+
+    def next_deadline(self) -> float | None:
+        """Return when ``outgoing`` should be asked again."""
+
+
+#: Seconds until the next look when the transport, and not the session, is what is waited for.
+_BACKLOG_POLL = 0.01
+
+
+class Driver:
+    """All methods belong to the event loop's thread.
+
+    ``on_message`` is called after the session has taken a message, before answers are sent.
+    """
+
+    def __init__(self, session: Session, clock: Clock, on_message: Callable[[], None]) -> None:
+        self.peer = Peer(self._received)
+        self._session = session
+        self._clock = clock
+        self._on_message = on_message
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def pump(self) -> None:
+        """Send what the session wants sent and set the timer for the next time."""
+        if self._closed:
+            return
+        now = self._clock.now()
+        backlog = self.peer.backlog()
+        for message in self._session.outgoing(now, backlog):
+            self.peer.send(message.channel, message.data)
+        self._set_timer(now, backlog)
+
+    def _set_timer(self, now: float, backlog: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._session.next_deadline()
+        if deadline is not None:
+            wait = max(deadline - now, _BACKLOG_POLL if backlog else 0.0)
+            self._timer = asyncio.get_running_loop().call_later(wait, self.pump)
+
+    def _received(self, _channel: Channel, data: bytes) -> None:
+        # Messages say by their first byte what they are; the channel only chose how they travel.
+        self._session.receive(data, self._clock.now())
+        self._on_message()
+        self.pump()
+
+    async def close(self, drain: float = 0.0) -> None:
+        """Send what is due now, for up to ``drain`` seconds, then end the connection.
+
+        May be called again.
+        """
+        self.pump()
+        end = self._clock.now() + drain
+        # One turn of the loop hands messages to aiortc's queue; a full window takes longer.
+        await asyncio.sleep(0)
+        while self.peer.backlog() and self._clock.now() < end:
+            await asyncio.sleep(_BACKLOG_POLL)
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.peer.close()

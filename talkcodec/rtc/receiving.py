@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The receiving side of a call without I/O: messages in, packets and answers out.
+
+Requests, acknowledgements and reports repeat themselves, so they travel unreliably: on the
+reliable channel one lost datagram holds all later ones up for a second, aiortc's shortest
+retransmission timeout. Time is seconds of the caller's clock. Nothing from the other side
+raises: what is no valid message is counted as ``invalid`` and ignored.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from talkcodec.bitstream import classify, parse_group_header
+from talkcodec.bitstream.chunks import Chunk, Reassembler
+from talkcodec.bitstream.control import (
+    Acknowledge,
+    Bye,
+    ControlMessage,
+    Hello,
+    Nack,
+    ReceiverReport,
+    RequestReference,
+    Stream,
+    parse_control,
+    serialize_control,
+)
+from talkcodec.errors import BitstreamError
+from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
+from talkcodec.rtc.references import RepairConfig, RepairSchedule
+
+#: Seconds between reports: each costs about 200 B on the wire, answers included.
+REPORT_INTERVAL = 2.0
+
+#: Completed references remembered, in order not to ask for them again.
+_REMEMBERED = 32
+
+#: References that may be missing between two that were heard of.
+_MAX_HOLE = 4
+
+
+@dataclass(slots=True)
+class ReceiverCounts:
+    """Totals of one receiving session; see ``stats.ReceiverReport``."""
+
+    groups: int = 0
+    references: int = 0
+    payload_bytes: int = 0
+    requests: int = 0
+    invalid: int = 0
+    overflowed: int = 0
+
+
+class ReceiverSession:
+    """Takes messages; hands out whole packets for the decoder, and what to answer."""
+
+    def __init__(self, hello: Hello | None = None, repair: RepairConfig | None = None) -> None:
+        self.counts = ReceiverCounts()
+        self.ended: str | None = None
+        self._packets: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[Outgoing] = deque(maxlen=MAX_WAITING)
+        self._reassembler = Reassembler()
+        self._schedule = RepairSchedule(repair)
+        self._given_up = 0
+        self._complete: deque[int] = deque(maxlen=_REMEMBERED)
+        self._newest: int | None = None
+        self._report_at: float | None = None
+        self._fare = ReceiverReport(tick=0, received=0, lost=0, delay_ms=0, held=())
+        if hello is not None:
+            self._answer(hello, Channel.CONTROL)
+
+    @property
+    def references_given_up(self) -> int:
+        """References asked for in vain."""
+        return self._schedule.given_up
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take one message of the sender."""
+        if self._report_at is None:
+            self._report_at = now + REPORT_INTERVAL
+        try:
+            self._takers()[classify(data)](data, now)
+        except BitstreamError:
+            self.counts.invalid += 1
+
+    def packets(self) -> list[bytes]:
+        """Return the packets for the decoder that are complete since the last call."""
+        packets = list(self._packets)
+        self._packets.clear()
+        return packets
+
+    def banked(self, sequence: int) -> None:
+        """The decoder has put the reference ``sequence`` into its bank."""
+        self._answer(Acknowledge(sequence), Channel.REFERENCE)
+
+    def request_reference(self) -> None:
+        """The decoder cannot continue from what it holds."""
+        self.counts.requests += 1
+        self._answer(RequestReference(), Channel.CONTROL)
+
+    def fare(self, tick: int, delay: float, held: tuple[int, ...]) -> None:
+        """Note what the next report says: newest tick shown, playout delay (s), the bank."""
+        delay_ms = min(max(round(delay * 1000), 0), 0xFFFF)
+        self._fare = ReceiverReport(max(tick, 0), 0, 0, delay_ms, held)
+
+    def end(self, reason: str = "") -> None:
+        """Queue a farewell."""
+        self._answer(Bye(reason), Channel.CONTROL)
+
+    def outgoing(self, now: float, backlog: int) -> list[Outgoing]:
+        """Return the messages to send now; while bytes wait in the transport, no requests."""
+        if backlog == 0:
+            self._make_requests(now)
+        if self._report_at is not None and now >= self._report_at:
+            self._report_at = now + REPORT_INTERVAL
+            fare = self._fare
+            # Only the sender knows how many groups there were: ``lost`` is left to it.
+            report = ReceiverReport(fare.tick, self.counts.groups, 0, fare.delay_ms, fare.held)
+            self._answer(report, Channel.REFERENCE)
+        messages = list(self._waiting)
+        self._waiting.clear()
+        return messages
+
+    def next_deadline(self) -> float | None:
+        """Return when a request or a report is due, or None before the first message."""
+        times = [self._schedule.next_due(), self._report_at]
+        return min((time for time in times if time is not None), default=None)
+
+    def _takers(self) -> dict[str, Callable[[bytes, float], None]]:
+        return {
+            "motion": self._take_motion,
+            "chunk": self._take_chunk,
+            "control": self._take_control,
+            "header": self._take_foreign,
+            "reference": self._take_foreign,
+        }
+
+    def _take_motion(self, data: bytes, now: float) -> None:
+        header = parse_group_header(data)
+        self.counts.groups += 1
+        if header.reference not in self._complete:
+            self._schedule.wanted(header.reference, now)
+        self._deliver(data)
+
+    def _take_chunk(self, data: bytes, now: float) -> None:
+        chunk = Chunk.parse(data)
+        message = self._reassembler.accept(data)
+        if message is None:
+            if chunk.sequence not in self._complete:
+                self._note_holes(chunk.sequence, now)
+                missing = self._reassembler.missing(chunk.sequence)
+                self._schedule.heard(chunk.sequence, chunk.index, missing, now)
+            return
+        self._note_holes(chunk.sequence, now)
+        self._complete.append(chunk.sequence)
+        self._schedule.complete(chunk.sequence)
+        self.counts.references += 1
+        self._deliver(message)
+
+    def _note_holes(self, sequence: int, now: float) -> None:
+        """Ask for references that were skipped between the newest one heard of and this one."""
+        if self._newest is not None:
+            ahead = (sequence - self._newest) % 256
+            if ahead > 127:
+                return
+            for step in range(1, ahead if ahead <= _MAX_HOLE else 1):
+                self._schedule.wanted((self._newest + step) % 256, now)
+        self._newest = sequence
+
+    def _take_control(self, data: bytes, _now: float) -> None:
+        message = parse_control(data)
+        if isinstance(message, Stream):
+            self._deliver(message.header)
+        elif isinstance(message, Bye):
+            self.ended = message.reason or "the sender left"
+        else:
+            self.counts.invalid += 1
+
+    def _take_foreign(self, _data: bytes, _now: float) -> None:
+        """Packets that exist in files, and between peers only inside others."""
+        self.counts.invalid += 1
+
+    def _deliver(self, packet: bytes) -> None:
+        self.counts.payload_bytes += len(packet)
+        self.counts.overflowed += len(self._packets) == MAX_WAITING
+        self._packets.append(packet)
+
+    def _make_requests(self, now: float) -> None:
+        for sequence, missing in self._schedule.due(now):
+            self.counts.requests += 1
+            self._answer(Nack(sequence, missing), Channel.REFERENCE)
+        if self._schedule.given_up > self._given_up:
+            self._given_up = self._schedule.given_up
+            self.request_reference()
+
+    def _answer(self, message: ControlMessage, channel: Channel) -> None:
+        self.counts.overflowed += len(self._waiting) == MAX_WAITING
+        self._waiting.append(Outgoing(channel, serialize_control(message)))

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a call reports about itself, in the manner of WebRTC's ``getStats``: totals so far.
+
+Payload is what the codec made (header, references, motion), each byte counted once when first
+handed to the transport; repairs, chunk headers, control messages and everything below the data
+channel are wire. The wire itself is only seen where datagrams pass: see ``relay.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: A picture that stands longer than this is a freeze, in seconds.
+FREEZE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class SenderReport:
+    """Totals of the sending side at ``timestamp`` (seconds of the clock).
+
+    ``frames_dropped``: captured, but the encoder was busy. ``loss``: part of the groups that did
+    not arrive, as the receiver told last, 0 to 1; None before it told anything. ``rtt``: seconds
+    for a message and its echo; None before the first. ``messages_dropped``: refused by a full
+    transport.
+    """
+
+    timestamp: float
+    frames_captured: int
+    frames_dropped: int
+    frames_encoded: int
+    groups: int
+    references: int
+    payload_bytes: int
+    motion_bytes: int
+    reference_bytes: int
+    chunks: int
+    chunks_repaired: int
+    control_bytes: int
+    messages_dropped: int
+    loss: float | None
+    rtt: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverReport:
+    """Totals of the receiving side at ``timestamp`` (seconds of the clock).
+
+    ``invalid``: messages that were no valid packets. ``unready``: groups that waited for their
+    reference or header. ``inbox_dropped``: messages dropped because decoding fell behind.
+    ``late``, ``skipped``, ``duplicate``: frames, see ``PlayoutCounts``. ``freezes``: times one
+    picture stood longer than 0.2 s; ``longest_freeze`` in seconds.
+    """
+
+    timestamp: float
+    groups: int
+    references: int
+    payload_bytes: int
+    invalid: int
+    unready: int
+    inbox_dropped: int
+    references_given_up: int
+    frames_shown: int
+    late: int
+    skipped: int
+    duplicate: int
+    freezes: int
+    longest_freeze: float
+
+
+class FreezeMeter:
+    """Counts how often the picture stood too long."""
+
+    def __init__(self, threshold: float = FREEZE) -> None:
+        self.freezes = 0
+        self.longest = 0.0
+        self._threshold = threshold
+        self._last: float | None = None
+
+    def shown(self, now: float) -> None:
+        """A new picture appeared at ``now`` (seconds)."""
+        if self._last is not None:
+            stood = now - self._last
+            self.freezes += stood > self._threshold
+            self.longest = max(self.longest, stood)
+        self._last = now
