@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Classical codecs through PyAV, behind the interface that ours is measured through too.
+
+Two sets. *Call*: what a call may use, every frame leaves before the next one arrives, one key
+frame at the start. *Offline*: the best these encoders do when they may look ahead and take their
+time; no call can have that, it shows how much of the gap is delay and effort.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal, Protocol, cast
+
+import av
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from talkcodec.errors import InputError
+from talkcodec.types import U8
+
+Mode = Literal["call", "offline"]
+
+
+@dataclass(frozen=True, slots=True)
+class CodecRun:
+    """What came out of one encode and decode.
+
+    ``frames``: uint8 (H, W, 3) RGB, one per input frame. ``packets``: bytes of each message in
+    sending order; a classical codec sends one per frame.
+    """
+
+    frames: list[U8]
+    packets: list[int]
+
+
+class VideoCodec(Protocol):
+    """Anything that turns pictures into bytes and back."""
+
+    @property
+    def name(self) -> str:
+        """Unique name, for tables and file names."""
+
+    @property
+    def points(self) -> tuple[int, ...]:
+        """Operating points from the lowest rate to the highest."""
+
+    def settings(self, point: int) -> str:
+        """Describe everything that decides the output at ``point``; a cache key."""
+
+    def encode_decode(self, frames: Sequence[U8], fps: Fraction, point: int) -> CodecRun:
+        """Code ``frames`` at ``point`` and return the decoded pictures and the packet sizes."""
+
+
+@dataclass(frozen=True)
+class ClassicalCodec:
+    """An FFmpeg encoder with fixed options and one quality number."""
+
+    name: str
+    encoder: str
+    decoder: str
+    points: tuple[int, ...]
+    options: Mapping[str, str]
+    #: Name of FFmpeg's private parameter string, and its content ("{point}", "{maxrate}" filled).
+    parameters: tuple[str, str] | None = None
+
+    def settings(self, point: int) -> str:
+        options = sorted(self._filled(point).items())
+        return f"{self.encoder} {av.__version__} {options} yuv420p without SEI"
+
+    def encode_decode(self, frames: Sequence[U8], fps: Fraction, point: int) -> CodecRun:
+        with silent_stderr():
+            packets = list(self._encode(frames, fps, point))
+            decoded = self._decode(packets)
+        if len(decoded) != len(frames):
+            raise InputError(f"expected {len(frames)} frames from {self.name}, got {len(decoded)}")
+        return CodecRun(decoded, [p.size - sei_bytes(bytes(p), self.decoder) for p in packets])
+
+    def _filled(self, point: int) -> dict[str, str]:
+        # Peaks are held to about twice the usual rate of that quality over one second.
+        maxrate = max(16, round(500 * 2 ** ((23 - point) / 6)))
+        # FFmpeg stops at 63, SVT-AV1 itself goes on to 70, where its lowest rates are.
+        options = {"threads": "1", **self.options, "crf": str(min(point, 63))}
+        if self.parameters:
+            key, text = self.parameters
+            options[key] = text.format(point=point, maxrate=maxrate)
+        return options
+
+    def _encode(
+        self, frames: Sequence[U8], fps: Fraction, point: int
+    ) -> Iterator[Packet[VideoStream]]:
+        context = cast("VideoCodecContext", av.CodecContext.create(self.encoder, "w"))
+        context.height, context.width = frames[0].shape[:2]
+        context.pix_fmt = "yuv420p"
+        context.framerate = fps
+        context.time_base = 1 / fps
+        context.options = self._filled(point)
+        context.open()
+        for index, picture in enumerate([*frames, None]):
+            frame = None
+            if picture is not None:
+                frame = VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts, frame.time_base = index, context.time_base
+            yield from context.encode(frame)
+
+    def _decode(self, packets: Sequence[Packet[VideoStream]]) -> list[U8]:
+        context = cast("VideoCodecContext", av.CodecContext.create(self.decoder, "r"))
+        context.thread_count = 1
+        frames: list[U8] = []
+        for packet in [*packets, None]:
+            decoded = context.decode(packet)
+            frames.extend(cast("U8", frame.to_ndarray(format="rgb24")) for frame in decoded)
+        return frames
+
+
+def sei_bytes(data: bytes, decoder: str) -> int:
+    """Count the bytes of supplemental information in one Annex B packet, start codes included.
+
+    It carries no picture, and x264 spends 700 B of it on its own name: a fair rate leaves it out.
+    """
+    if decoder not in _SEI:
+        return 0
+    shift, mask, kinds = _SEI[decoder]
+    starts = [match.start() for match in re.finditer(b"\0?\0\0\1", data)]
+    total = 0
+    for start, end in pairwise([*starts, len(data)]):
+        header = data.index(1, start) + 1
+        if header < end and (data[header] >> shift) & mask in kinds:
+            total += end - start
+    return total
+
+
+#: Decoder → where the unit type sits in the first header byte, and which types are SEI.
+_SEI = {"h264": (0, 0x1F, (6,)), "hevc": (1, 0x3F, (39, 40))}
+
+
+@contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Point file descriptor 2 at nothing: SVT-AV1 and x265 write there past every log level."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
+# About 5 to 150 kbit/s at 256², closest together where a call at a low rate would work.
+_X26X_POINTS = (51, 47, 43, 39, 35, 31, 27)
+_SVT_POINTS = (70, 66, 63, 58, 53, 48, 43)
+_VP9_POINTS = (63, 60, 56, 52, 48, 44, 39)
+_X265_QUIET = "pools=none:frame-threads=1:info=0:log-level=none"
+
+_CALL = (
+    ClassicalCodec(
+        "x264",
+        "libx264",
+        "h264",
+        _X26X_POINTS,
+        {"preset": "medium", "tune": "zerolatency"},
+        ("x264-params", "keyint=infinite:vbv-maxrate={maxrate}:vbv-bufsize={maxrate}"),
+    ),
+    ClassicalCodec(
+        "x265",
+        "libx265",
+        "hevc",
+        _X26X_POINTS,
+        {"preset": "medium", "tune": "zerolatency"},
+        (
+            "x265-params",
+            "keyint=-1:vbv-maxrate={maxrate}:vbv-bufsize={maxrate}:" + _X265_QUIET,
+        ),
+    ),
+    ClassicalCodec(
+        "vp9",
+        "libvpx-vp9",
+        "vp9",
+        _VP9_POINTS,
+        {"deadline": "realtime", "cpu-used": "5", "lag-in-frames": "0", "b": "0", "g": "99999"},
+    ),
+    ClassicalCodec(
+        "av1",
+        "libsvtav1",
+        "libdav1d",
+        _SVT_POINTS,
+        {"preset": "8"},
+        ("svtav1-params", "crf={point}:pred-struct=1:keyint=-1:lp=1"),
+    ),
+)
+
+_OFFLINE = (
+    ClassicalCodec(
+        "x264-offline",
+        "libx264",
+        "h264",
+        _X26X_POINTS,
+        {"preset": "veryslow"},
+        ("x264-params", "keyint=infinite"),
+    ),
+    ClassicalCodec(
+        "x265-offline",
+        "libx265",
+        "hevc",
+        _X26X_POINTS,
+        {"preset": "veryslow"},
+        ("x265-params", "keyint=-1:" + _X265_QUIET),
+    ),
+    ClassicalCodec(
+        "vp9-offline",
+        "libvpx-vp9",
+        "vp9",
+        _VP9_POINTS,
+        {
+            "deadline": "good",
+            "cpu-used": "1",
+            "lag-in-frames": "25",
+            "auto-alt-ref": "1",
+            "b": "0",
+            "g": "99999",
+        },
+    ),
+    ClassicalCodec(
+        "av1-offline",
+        "libsvtav1",
+        "libdav1d",
+        _SVT_POINTS,
+        {"preset": "4"},
+        ("svtav1-params", "crf={point}:keyint=-1:lp=1"),
+    ),
+)
+
+NAMES = tuple(codec.name for codec in _CALL)
+
+
+def classical(name: str, mode: Mode = "call") -> ClassicalCodec:
+    """Return the codec called ``name`` (one of :data:`NAMES`) with ``mode``'s settings."""
+    wanted = name if mode == "call" else f"{name}-offline"
+    for codec in (*_CALL, *_OFFLINE):
+        if codec.name == wanted:
+            return codec
+    raise InputError(f"expected a codec out of {', '.join(NAMES)}, found {name!r}")

