@@ -49,8 +49,8 @@ class CropWindow:
 
     @property
     def bounds(self) -> tuple[int, int, int, int]:
-        """Left, top, width and height in source pixels; all 0 before the first picture."""
-        return self._left, self._top, self._side, self._side
+        """Left, top, right and bottom in source pixels; all 0 before the first picture."""
+        return self._left, self._top, self._left + self._side, self._top + self._side
 
     def follow(self, shape: tuple[int, ...], face: FaceObservation) -> bool:
         """Take note of ``face`` in a picture of ``shape`` (H, W, …); return whether it moved.
@@ -60,7 +60,7 @@ class CropWindow:
         Raises:
             InputError: the picture is smaller than 32 or larger than 65535 pixels.
         """
-        self._reshape(shape)
+        reshaped = self._reshape(shape)
         if self._placed and not self._badly_framed(face.box):
             self._bad = 0
             return False
@@ -68,7 +68,7 @@ class CropWindow:
         if self._placed and self._bad < self._patience:
             return False
         self._bad, self._placed = 0, True
-        return self._move(self._ideal(face.box))
+        return self._move(self._ideal(face.box)) or reshaped
 
     def crop(self, picture: U8) -> U8:
         """Return the canvas picture, uint8 (S, S, 3), of ``picture``, uint8 (H, W, 3)."""
@@ -88,11 +88,11 @@ class CropWindow:
         out[:, 1] -= self._top
         return np.asarray(out * (CANVAS / self._side), dtype=np.float64)
 
-    def _reshape(self, shape: tuple[int, ...]) -> None:
+    def _reshape(self, shape: tuple[int, ...]) -> bool:
         """Begin anew, with the centre square, when pictures of another size arrive."""
         height, width = shape[:2]
         if self._shape == (height, width):
-            return
+            return False
         if not SMALLEST <= min(height, width) <= max(height, width) <= LIMIT:
             raise InputError(
                 f"expected a picture of {SMALLEST} to {LIMIT} pixels a side, found {width}x{height}"
@@ -100,6 +100,7 @@ class CropWindow:
         self._shape = (height, width)
         self._placed, self._bad = False, 0
         self._left, self._top, self._side = self._whole()
+        return True
 
     def _move(self, to: tuple[int, int, int]) -> bool:
         moved = to != (self._left, self._top, self._side)
