@@ -43,6 +43,7 @@ class CropWindow:
         self._size = size
         self._patience = patience
         self._shape: tuple[int, int] | None = None
+        self._followed: tuple[int, int] | None = None
         self._left = self._top = self._side = 0
         self._placed = False
         self._bad = 0
@@ -60,7 +61,8 @@ class CropWindow:
         Raises:
             InputError: the picture is smaller than 32 or larger than 65535 pixels.
         """
-        reshaped = self._reshape(shape)
+        self._reshape(shape)
+        reshaped, self._followed = self._followed != self._shape, self._shape
         if self._placed and not self._badly_framed(face.box):
             self._bad = 0
             return False
@@ -88,11 +90,11 @@ class CropWindow:
         out[:, 1] -= self._top
         return np.asarray(out * (CANVAS / self._side), dtype=np.float64)
 
-    def _reshape(self, shape: tuple[int, ...]) -> bool:
+    def _reshape(self, shape: tuple[int, ...]) -> None:
         """Begin anew, with the centre square, when pictures of another size arrive."""
         height, width = shape[:2]
         if self._shape == (height, width):
-            return False
+            return
         if not SMALLEST <= min(height, width) <= max(height, width) <= LIMIT:
             raise InputError(
                 f"expected a picture of {SMALLEST} to {LIMIT} pixels a side, found {width}x{height}"
@@ -100,7 +102,6 @@ class CropWindow:
         self._shape = (height, width)
         self._placed, self._bad = False, 0
         self._left, self._top, self._side = self._whole()
-        return True
 
     def _move(self, to: tuple[int, int, int]) -> bool:
         moved = to != (self._left, self._top, self._side)
