@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A second decoder, written from FORMAT.md alone: Python integers and the standard library.
+
+It imports nothing of the package, has its own range decoder and no float anywhere. That it finds
+the golden integers shows that FORMAT.md is complete and that no float decides a symbol.
+"""
+
+from __future__ import annotations
+
+import ast
+import binascii
+import hashlib
+import json
+import struct
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+Table = tuple[int, list[int]]
+GAP: Table = (1, [16128, 128, 64, 32, 32])
+CHOICE: Table = (1, [4096, 4096, 4096, 4095, 1])
+COIN: Table = (0, [8192, 8192])
+MULTIPLIERS = (8, 12, 16, 24)
+M64 = (1 << 64) - 1
+
+
+class RangeDecoder:
+    """Section 3."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.next = 8
+        self.lower, self.range = 0, M64
+        self.point = int.from_bytes(data[:8].ljust(8, b"\0"), "big")
+
+    def slot(self, counts: list[int]) -> int:
+        scale = self.range >> 24
+        quantile = ((self.point - self.lower) & M64) // scale
+        assert quantile < 1 << 24
+        slot, edge = 0, 0
+        while edge + counts[slot] <= quantile >> 10:
+            edge += counts[slot]
+            slot += 1
+        self.lower = (self.lower + scale * edge * 1024) & M64
+        self.range = scale * counts[slot] * 1024
+        if self.range < 1 << 32:
+            word = self.data[self.next : self.next + 4].ljust(4, b"\0")
+            self.next += 4
+            self.lower = self.lower << 32 & M64
+            self.range <<= 32
+            self.point = self.point << 32 & M64 | int.from_bytes(word, "big")
+        return slot
+
+    def integer(self, table: Table) -> int:
+        minimum, counts = table
+        slot = self.slot(counts)
+        if slot < len(counts) - 1:
+            return minimum + slot
+        above = self.slot(COIN[1])
+        extra = 0
+        while self.slot(COIN[1]) == 0:
+            extra += 1
+            assert extra <= 24
+        distance = 1
+        for _ in range(extra):
+            distance = 2 * distance + self.slot(COIN[1])
+        return minimum + len(counts) - 2 + distance if above else minimum - distance
+
+
+class Bytes:
+    """Section 1."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> bytes:
+        piece = self.data[self.at : self.at + count]
+        assert len(piece) == count
+        self.at += count
+        return piece
+
+    def uint(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.uint(1)
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    def integers(self) -> list[int]:
+        codes = [self.varint() for _ in range(self.varint())]
+        return [code // 2 if code % 2 == 0 else -(code + 1) // 2 for code in codes]
+
+
+def read_tables(data: bytes) -> tuple[dict[str, Table], int, dict[int, int], bytes]:
+    """Section 4: tables, D, modes and the hash, from a safetensors file."""
+    (size,) = struct.unpack_from("<Q", data)
+    entries: dict[str, Any] = json.loads(data[8 : 8 + size])
+    metadata = entries.pop("__metadata__")
+    tables = {}
+    for name, entry in entries.items():
+        first, last = entry["data_offsets"]
+        raw = data[8 + size + first : 8 + size + last]
+        minimum, *counts = struct.unpack(f"<{len(raw) // 2}h", raw)
+        assert sum(counts) == 1 << 14
+        tables[name] = (minimum, list(counts))
+    dimension = int(metadata["dimension"])
+    flow = {int(p.split(":")[0]): int(p.split(":")[1]) for p in metadata["flow"].split(",")}
+    names = [f"{c}.{q}.{d}" for c in ("intra", "inter") for q in range(4) for d in range(dimension)]
+    names += [f"flow.{mode}.{i}" for mode in sorted(flow) for i in range(flow[mode])]
+    text = b"talkcodec-tables-1" + bytes((dimension, len(flow)))
+    text += b"".join(struct.pack("<BH", mode, flow[mode]) for mode in sorted(flow))
+    for name in names:
+        minimum, counts = tables[name]
+        text += struct.pack(f"<hH{len(counts)}H", minimum, len(counts), *counts)
+    return tables, dimension, flow, hashlib.sha256(text).digest()[:8]
+
+
+def read_file(data: bytes) -> Iterator[bytes]:
+    """Section 11: the packets of a whole file."""
+    assert data[:8] == bytes.fromhex("89544b430d0a1a0a")
+    reader = Bytes(data)
+    reader.take(8)
+    records = 0
+    while True:
+        start = reader.at
+        packet = reader.take(reader.varint())
+        assert reader.uint(2) == binascii.crc_hqx(packet, 0xFFFF)
+        if packet[0] == 5:
+            end = Bytes(packet[1:])
+            assert end.varint() == records
+            assert end.uint(4) == zlib.crc32(data[:start])
+            assert reader.at == len(data)
+            return
+        yield packet
+        records += 1
+
+
+def read_header(packet: bytes) -> dict[str, Any]:
+    """Section 6."""
+    reader = Bytes(packet)
+    assert reader.take(2) == b"\1\1"
+    size, bank = 256 << reader.uint(1), reader.uint(1)
+    rate = [reader.varint(), reader.varint()]
+    table_hash = reader.take(8).hex()
+    fields = {"size": size, "tick_rate": rate, "max_bank": bank, "tick": reader.varint()}
+    assert reader.at == len(packet)
+    return {"table_hash": table_hash, "header": fields}
+
+
+def read_reference(packet: bytes) -> dict[str, Any]:
+    """Section 7."""
+    reader = Bytes(packet)
+    assert reader.uint(1) == 2
+    bits, sequence, codec = reader.uint(1), reader.uint(1), reader.uint(1)
+    tick = reader.varint()
+    state = reader.integers()
+    identity = reader.integers() if bits & 2 else None
+    window = [reader.uint(2) for _ in range(4)] if bits & 4 else None
+    return {
+        "sequence": sequence,
+        "slot": bits >> 3,
+        "key": bool(bits & 1),
+        "tick": tick,
+        "state": state,
+        "identity": identity,
+        "window": window,
+        "codec": codec,
+        "picture": packet[reader.at :].hex(),
+    }
+
+
+def rescale(row: list[int], source: int, target: int) -> list[int]:
+    """Section 5."""
+    a, b = MULTIPLIERS[source], MULTIPLIERS[target]
+    return [(2 * value * a + b) // (2 * b) for value in row]
+
+
+class Motion:
+    """Section 8."""
+
+    def __init__(self, tables: dict[str, Table], dimension: int, flow: dict[int, int]) -> None:
+        self.tables, self.dimension, self.flow = tables, dimension, flow
+        self.references: dict[int, list[int]] = {}
+        self.last = 0
+
+    def row(self, coder: RangeDecoder, context: str, predicted: list[int]) -> list[int]:
+        return [
+            predicted[d] + coder.integer(self.tables[f"{context}.{d}"])
+            for d in range(self.dimension)
+        ]
+
+    def read(self, packet: bytes) -> dict[str, Any]:
+        bits, low, high, reference = packet[:4]
+        count, q = (bits >> 5 & 3) + 1, bits >> 3 & 3
+        assert bits >> 7 == 1
+        assert bits & 1 == 0
+        t16 = low + 256 * high
+        tick = self.last + ((t16 - self.last + 2**15) % 2**16) - 2**15
+        self.last = tick = tick if tick >= 0 else tick + 2**16
+        coder = RangeDecoder(packet[4:])
+        ticks = [tick]
+        for _ in range(count - 1):
+            ticks.append(ticks[-1] + coder.integer(GAP))
+        states = [self.row(coder, f"intra.{q}", rescale(self.references[reference], 0, q))]
+        for _ in range(count - 1):
+            states.append(self.row(coder, f"inter.{q}", states[-1]))
+        flow = None
+        if bits & 4:
+            mode = coder.integer(CHOICE)
+            values = [
+                coder.integer(self.tables[f"flow.{mode}.{i}"]) for i in range(self.flow[mode])
+            ]
+            flow = [mode, *values]
+        copy = (
+            self.read_copy(coder, tick, reference, rescale(states[0], q, 3)) if bits & 2 else None
+        )
+        return {
+            "ticks": ticks,
+            "reference": reference,
+            "quantiser": q,
+            "states": states,
+            "flow": flow,
+            "redundant": copy,
+        }
+
+    def read_copy(
+        self, coder: RangeDecoder, tick: int, reference: int, near: list[int]
+    ) -> dict[str, Any]:
+        count = coder.integer(CHOICE)
+        ticks, states = [tick], [near]
+        for _ in range(count):
+            ticks.append(ticks[-1] - coder.integer(GAP))
+        for _ in range(count):
+            states.append(self.row(coder, "inter.3", states[-1]))
+        return {
+            "ticks": ticks[:0:-1],
+            "reference": reference,
+            "quantiser": 3,
+            "states": states[:0:-1],
+            "flow": None,
+            "redundant": None,
+        }
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((GOLDEN / "stream.json").read_text(encoding="utf-8"))
+    return content
+
+
+def test_it_finds_the_golden_integers(expected: dict[str, Any]) -> None:
+    tables, dimension, flow, table_hash = read_tables((GOLDEN / "tables.safetensors").read_bytes())
+    decoder = Motion(tables, dimension, flow)
+    references, motion = [], []
+    header, *packets = read_file((GOLDEN / "stream.tkc").read_bytes())
+    found = read_header(header)
+    for packet in packets:
+        if packet[0] == 2:
+            reference = read_reference(packet)
+            decoder.references[reference["sequence"]] = reference["state"]
+            decoder.last = reference["tick"]
+            references.append(reference)
+        else:
+            motion.append(decoder.read(packet))
+    assert found["table_hash"] == table_hash.hex() == expected["table_hash"]
+    assert found["header"] == expected["header"]
+    assert references == expected["references"]
+    assert motion == expected["motion"]
+
+
+def test_it_joins_the_golden_chunks(expected: dict[str, Any]) -> None:
+    chunks = [bytes.fromhex(chunk) for chunk in expected["chunks"]]
+    message = b"".join(chunk[6:] for chunk in chunks)
+    for index, chunk in enumerate(chunks):
+        crc = binascii.crc_hqx(message, 0xFFFF)
+        assert chunk[:6] == struct.pack("<BBHBB", 3, 0, crc, index, len(chunks))
+    assert read_reference(message) == expected["references"][0]
+
+
+def test_crc_is_the_one_of_the_document() -> None:
+    assert binascii.crc_hqx(b"123456789", 0xFFFF) == 0x29B1
+
+
+def test_it_uses_integers_and_the_standard_library_only() -> None:
+    tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
+    nodes = list(ast.walk(tree))
+    assert not [n for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, float)]
+    divisions = [n for n in nodes if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div)]
+    paths = {"Path(__file__).parents[1] / 'golden'"}
+    assert {ast.unparse(n) for n in divisions if "GOLDEN" not in ast.unparse(n)} == paths
+    modules = {n.module for n in nodes if isinstance(n, ast.ImportFrom)}
+    modules |= {name.name for n in nodes if isinstance(n, ast.Import) for name in n.names}
+    assert {str(m).split(".")[0] for m in modules} - set(sys.stdlib_module_names) == {"pytest"}
