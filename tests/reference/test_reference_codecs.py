@@ -60,6 +60,11 @@ def test_picture_survives(codec: CodecId, side: int) -> None:
     assert len(coded.data) < side * side * 3 / 20
 
 
+@pytest.mark.parametrize(("side", "length"), [(256, 0), (512, 0), (128, 11)])
+def test_common_sequence_headers_are_not_sent(side: int, length: int) -> None:
+    assert Av1PictureEncoder(side).encode(portrait(side=side)).data[0] == length
+
+
 def test_colours_are_rgb() -> None:
     picture = np.full((SIDE, SIDE, 3), (200, 60, 20), np.uint8)
     for codec in CodecId:
