@@ -39,7 +39,8 @@ T = TypeVar("T")
 #: Bytes, decoded picture, milliseconds to encode and to decode.
 Coded = tuple[int, U8, float, float]
 
-AV1_QUALITIES = (90, 110, 130, 150, 170, 190, 210)
+AV1_QUALITIES = (90, 120, 150, 180, 210)
+CHAIN_QUALITIES = (120, 150, 180)
 MATCHED_LPIPS = (0.08, 0.06, 0.05, 0.04, 0.03)
 METRICS = ("lpips", "dists", "psnr")
 
@@ -93,9 +94,9 @@ def pillow(name: str, **options: object) -> Callable[[U8, int], Coded]:
 
 CODERS: dict[str, tuple[Callable[[U8, int], Coded], tuple[int, ...]]] = {
     "av1": (av1, AV1_QUALITIES),
-    "webp": (webp, (5, 15, 30, 50, 70, 85)),
-    "avif": (pillow("AVIF", speed=6, max_threads=1), (15, 25, 35, 45, 55, 70)),
-    "jpeg": (pillow("JPEG", optimize=True), (10, 20, 35, 50, 70, 85)),
+    "webp": (webp, (5, 20, 45, 75)),
+    "avif": (pillow("AVIF", speed=6, max_threads=1), (20, 35, 50, 65)),
+    "jpeg": (pillow("JPEG", optimize=True), (15, 30, 50, 80)),
 }
 
 
@@ -124,12 +125,12 @@ def key_rows(stills: Sequence[U8], codecs: Sequence[str], suite: Suite) -> Itera
 def chain_rows(series: Sequence[Sequence[U8]], suite: Suite) -> Iterator[Row]:
     """Yield rows of the second to last picture of each series, as inter and as key pictures.
 
-    The key picture before them has the middle quality, whatever theirs is.
+    The key picture before them has the default quality, whatever theirs is.
     """
     later = [picture for pictures in series for picture in pictures[1:]]
     source = suite.against(Clip(later, Fraction(1)), every=1)
     for kind in ("inter", "key"):
-        for quality in AV1_QUALITIES:
+        for quality in CHAIN_QUALITIES:
             coded = [c for pictures in series for c in _chain(pictures, quality, kind=kind)]
             scores = source.score(Clip([shown for _, shown, _, _ in coded], Fraction(1)))
             row = Row(
@@ -147,8 +148,7 @@ def chain_rows(series: Sequence[Sequence[U8]], suite: Suite) -> Iterator[Row]:
 
 def _chain(pictures: Sequence[U8], quality: int, *, kind: str) -> list[Coded]:
     side = pictures[0].shape[0]
-    first = AV1_QUALITIES[len(AV1_QUALITIES) // 2]
-    encoder = Av1PictureEncoder(side, key_quality=first, inter_quality=quality)
+    encoder = Av1PictureEncoder(side, inter_quality=quality)
     decoder = Av1PictureDecoder(side)
     decoder.decode(encoder.encode(pictures[0]).data, key=True)
     out = []
