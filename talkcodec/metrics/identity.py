@@ -21,10 +21,9 @@ from talkcodec.errors import MissingDependency, WeightsError
 from talkcodec.face import open_tracker
 from talkcodec.metrics.base import Clip, Column, Scores, check_pair
 from talkcodec.metrics.face import track
-from talkcodec.metrics.weights import cache_dir
+from talkcodec.metrics.weights import IDENTITY_MODEL, identity_folder
 from talkcodec.types import F32, F64, U8
 
-MODEL = "face_recognition_model"
 _SIDE = 150
 _MEAN = (122.782, 117.001, 104.298)
 #: Residual blocks in order; those that end in "down…" halve the picture.
@@ -37,31 +36,25 @@ _MOUTH = (61, 291, 13, 14)
 _EYES = ((33, 133), (362, 263))
 
 
-def model_folder() -> Path:
-    """Return where the fetched model lies."""
-    return cache_dir() / "face-api-1.7.15"
-
-
 def read_model(folder: Path) -> dict[str, F32]:
-    """Read the manifest and its 8-bit weights as float32 arrays by name."""
+    """Read the manifest and its weights, of 8 bits mostly, as float32 arrays by name."""
     try:
-        manifest = json.loads((folder / f"{MODEL}-weights_manifest.json").read_bytes())
-        data = (folder / f"{MODEL}.bin").read_bytes()
+        manifest = json.loads((folder / f"{IDENTITY_MODEL}-weights_manifest.json").read_bytes())
+        data = (folder / f"{IDENTITY_MODEL}.bin").read_bytes()
     except FileNotFoundError as error:
         raise MissingDependency(
             "expected the identity model, found none: run python -m talkcodec.metrics.fetch"
         ) from error
     arrays: dict[str, F32] = {}
-    offset = 0
     for entry in (entry for group in manifest for entry in group["weights"]):
-        count = int(np.prod(entry["shape"]))
-        code = entry["quantization"]
-        if code["dtype"] != "uint8" or offset + count > len(data):
-            raise WeightsError(f"expected {count} bytes for {entry['name']} in {MODEL}.bin")
-        raw = np.frombuffer(data, np.uint8, count, offset).astype(np.float32)
-        values = raw * np.float32(code["scale"]) + np.float32(code["min"])
+        code = entry.get("quantization", {"dtype": "float32", "scale": 1, "min": 0})
+        stored = np.dtype(code["dtype"]).newbyteorder("<")
+        used = int(np.prod(entry["shape"])) * stored.itemsize
+        raw, data = np.frombuffer(data[:used], stored), data[used:]
+        values = raw.astype(np.float32) * np.float32(code["scale"]) + np.float32(code["min"])
         arrays[entry["name"]] = values.reshape(entry["shape"])
-        offset += count
+    if data:
+        raise WeightsError(f"expected {IDENTITY_MODEL}.bin to end, found {len(data)} bytes more")
     return arrays
 
 
@@ -69,7 +62,7 @@ class FaceNet:
     """Face crops to descriptors of 128 numbers."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        arrays = read_model(folder or model_folder())
+        arrays = read_model(folder or identity_folder())
         self._weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     @torch.inference_mode()

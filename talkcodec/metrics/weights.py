@@ -87,3 +87,12 @@ def cache_dir() -> Path:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "talkcodec"
+
+
+#: Base name of the two files of the identity model.
+IDENTITY_MODEL = "face_recognition_model"
+
+
+def identity_folder() -> Path:
+    """Return where the fetched identity model lies (or would)."""
+    return cache_dir() / "face-api-1.7.15"
