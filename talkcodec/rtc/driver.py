@@ -77,7 +77,7 @@ class Driver:
         end = self._clock.now() + drain
         # One turn of the loop hands messages to aiortc's queue; a full window takes longer.
         await asyncio.sleep(0)
-        while self.peer.backlog() and self._clock.now() < end:
+        while self.peer.backlog() and self._clock.now() < end:  # noqa: ASYNC110  aiortc says nothing
             await asyncio.sleep(_BACKLOG_POLL)
         self._closed = True
         if self._timer is not None:

@@ -28,11 +28,11 @@ class PlayoutConfig:
     """
 
     quantile: float = 0.95
-    window: int = 125
+    window: int = 75
     margin: float = 0.005
     spread: float = 0.3
-    rise: float = 0.2
-    fall: float = 0.05
+    rise: float = 0.4
+    fall: float = 0.2
     capacity: int = 64
     discontinuity: float = 2.0
 

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``talkcodec demo``: a loopback call over a real aiortc pair, measured and recorded."""
+
+from __future__ import annotations
+
+import json as json_format
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from talkcodec.errors import InputError
+
+if TYPE_CHECKING:
+    from talkcodec.cli.loopback import Call
+    from talkcodec.rtc.recording import Recording
+    from talkcodec.types import Frame
+
+MAX_SECONDS = 3600.0
+
+
+def demo(
+    seconds: Annotated[float, typer.Option(help="Length of the call; a file may end it.")] = 10.0,
+    headless: Annotated[bool, typer.Option("--headless", help="Show no window.")] = False,
+    input: Annotated[  # noqa: A002  the option's name
+        str | None,
+        typer.Option(help="Video file, or 'camera'. Else a camera if there is one, or a portrait."),
+    ] = None,
+    link: Annotated[
+        str, typer.Option(help="Path, as in loss=0.3,rtt=50,rate=40k (also jitter=, queue=).")
+    ] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the files written.")] = Path("demo-out"),
+) -> None:
+    """Call yourself: camera or file in, a moving face out at a few kbit/s."""
+    if not 0 < seconds <= MAX_SECONDS:
+        raise InputError(f"expected 0 to {MAX_SECONDS:g} seconds, found {seconds:g}")
+    _one_thread_each()
+    call, recording, tick_rate = _call(seconds, input, link, window=not headless)
+    files = _write(recording, tick_rate, out)
+    summary = summarise(call, files)
+    if json:
+        typer.echo(json_format.dumps(summary))
+        return
+    _print(call, summary)
+
+
+def summarise(call: Call, files: list[Path]) -> dict[str, Any]:
+    """Return the JSON object of ``--json``. Rates count everything sent, set-up included."""
+    payload = call.sent.payload_bytes
+    forward, back = call.wire.forward.offered_bytes, call.wire.back.offered_bytes
+    return {
+        "payload_kbps": _kbps(payload, call.seconds),
+        "wire_kbps_forward": _kbps(forward, call.seconds),
+        "wire_kbps_back": _kbps(back, call.seconds),
+        "frames_sent": call.sent.frames_encoded,
+        "frames_shown": call.received.frames_shown,
+        "freezes_over_200ms": call.received.freezes,
+        "motion_delay_ms": {
+            "p50": _quantile_ms(call.delays, 0.5),
+            "p95": _quantile_ms(call.delays, 0.95),
+            "max": _quantile_ms(call.delays, 1.0),
+        },
+        "references": call.sent.references,
+        "mode_switches": 0,  # there is one mode so far: motion
+        "files": [str(path) for path in files],
+    }
+
+
+def _one_thread_each() -> None:
+    """Keep libraries from starting thread pools: sender and receiver are the parallelism.
+
+    A pool of BLAS threads that waits by spinning makes a busy machine 50 times slower.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _call(
+    seconds: float, name: str | None, link: str, *, window: bool
+) -> tuple[Call, Recording, Fraction]:
+    import asyncio
+
+    from talkcodec.cli.loopback import has_display, loopback
+    from talkcodec.encoder import EncoderConfig
+    from talkcodec.rtc.link import parse_link
+    from talkcodec.rtc.recording import Recording
+
+    path = parse_link(link)
+    recording = Recording()
+    with _source(name, seconds) as (frames, tick_rate):
+        config = EncoderConfig(tick_rate=tick_rate, redundancy=path.loss > 0)
+        window = window and has_display()
+        call = asyncio.run(loopback(frames, config, path, recording, window=window))
+    return call, recording, tick_rate
+
+
+@contextmanager
+def _source(name: str | None, seconds: float) -> Iterator[tuple[Iterator[Frame], Fraction]]:
+    """Open what ``--input`` names; yield its frames and their tick rate."""
+    from talkcodec.cli.loopback import limited, rehearsed
+    from talkcodec.media.camera import Camera, has_camera
+    from talkcodec.media.reader import VideoReader
+
+    if name == "camera" or (name is None and has_camera()):
+        _tell("input: the camera")
+        with Camera() as camera:
+            yield limited(camera, seconds), Fraction(30)
+    elif name is None:
+        from talkcodec.media.sources import Track, builtin_source
+
+        _tell("input: the built-in portrait (no camera found; --input FILE takes any video)")
+        rate = Track.load().rate
+        yield rehearsed(builtin_source(seconds), seconds), rate
+    else:
+        with VideoReader(name) as reader:
+            yield limited(reader, seconds), reader.info.tick_rate
+
+
+def _write(recording: Recording, tick_rate: Fraction, out: Path) -> list[Path]:
+    """Write what was seen; return the paths."""
+    import numpy as np
+
+    from talkcodec.media.writer import VideoWriter
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"expected a folder to write to, found {out}: {error}") from None
+    received, both, sheet = (
+        out / "received.mp4",
+        out / "side_by_side.mp4",
+        out / "contact_sheet.png",
+    )
+    recording.contact_sheet(sheet)
+    first = recording.first_tick
+    with VideoWriter(received, tick_rate) as one, VideoWriter(both, tick_rate) as two:
+        for tick, left, right in recording.pairs():
+            one.write(right, tick - first)
+            two.write(np.hstack([left, right]), tick - first)
+    return [received, both, sheet]
+
+
+def _print(call: Call, summary: dict[str, Any]) -> None:
+    delay = summary["motion_delay_ms"]
+    first = "never" if call.first_picture is None else f"after {call.first_picture:.2f} s"
+    frames = f"{summary['frames_sent']} frames sent, {summary['frames_shown']} shown"
+    freezes = f"{summary['freezes_over_200ms']} freezes over 200 ms"
+    motion = f"motion {_kbps(call.sent.motion_bytes, call.seconds):.2f}"
+    references = f"{summary['references']} references {call.sent.reference_bytes} B"
+    wire = (
+        f"{summary['wire_kbps_forward']:.2f} kbit/s forward, {summary['wire_kbps_back']:.2f} back"
+    )
+    steps = f"{delay['p50']} ms median, {delay['p95']} ms for 95 %, {delay['max']} ms at most"
+    typer.echo(f"call      {call.seconds:.1f} s, {frames}, first picture {first}, {freezes}")
+    typer.echo(f"payload   {summary['payload_kbps']:.2f} kbit/s: {motion}, {references}")
+    typer.echo(f"wire      {wire} (IP, UDP, DTLS, SCTP and set-up included)")
+    typer.echo(f"delay     {steps}, from camera to screen")
+    for path in summary["files"]:
+        typer.echo(f"wrote     {path}")
+
+
+def _kbps(size: int, seconds: float) -> float:
+    return round(size * 8 / seconds / 1000, 3)
+
+
+def _quantile_ms(delays: tuple[float, ...], quantile: float) -> float | None:
+    if not delays:
+        return None
+    ordered = sorted(delays)
+    return round(1000 * ordered[min(int(len(ordered) * quantile), len(ordered) - 1)], 1)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text + "\n")
