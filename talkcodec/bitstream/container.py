@@ -125,6 +125,8 @@ class TkcReader:
 
     def read(self) -> Packet | None:
         """Return the next packet, or None at the end of a whole file."""
+        if self.complete:
+            return None
         data, self._first = self._first or self._record(), None
         if data is None:
             return None
@@ -151,7 +153,7 @@ class TkcReader:
         scanned from its first record, up to ``tick`` or to where it is damaged.
         """
         origin = self._file.tell() - self._at
-        self._first, self.complete, self._crc = None, False, None
+        self._first, self._crc = None, None
         self._place(origin, (self._body, self.header.tick, 1))
         start = (self._at, self._tick, self._records)
         references: list[Packet] = []
@@ -180,6 +182,7 @@ class TkcReader:
 
     def _place(self, origin: int, place: tuple[int, int, int]) -> None:
         self._at, self._tick, self._records = place
+        self.complete = False
         self._file.seek(origin + self._at)
 
     def _record(self) -> bytes | None:

@@ -84,14 +84,14 @@ def _fit(values: npt.NDArray[np.int64], grid: npt.NDArray[np.int64]) -> F64:
     """Return the likeliest shape's probabilities on ``grid``, summing to 1."""
     centre = int(np.median(values)) if len(values) else 0
     spread = float(np.abs(values - centre).mean()) if len(values) else 1.0
-    counts = np.bincount(values - grid[0], minlength=len(grid))
+    seen, counts = np.unique(values - grid[0], return_counts=True)
     best: F64 | None = None
     best_score = -np.inf
     for tail in _TAILS:
         for factor in _WIDTHS:
             density = _density(grid, centre, max(spread * factor, 0.2), tail)
             density /= density.sum()
-            score = float(counts @ np.log(np.maximum(density, 1e-300)))
+            score = float((counts * np.log(np.maximum(density[seen], 1e-300))).sum())
             if score > best_score:
                 best, best_score = density, score
     assert best is not None  # the loop runs and every score is finite

@@ -22,7 +22,7 @@ TOTAL = 1 << PRECISION
     ],
 )
 def test_refuses_what_is_no_table(minimum: int, counts: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="^expected "):
+    with pytest.raises(ValueError, match=r"^expected "):
         FrequencyTable(minimum, counts)
 
 
