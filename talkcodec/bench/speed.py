@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long each stage takes, on the built-in source.
+
+Each canvas size runs in a process of its own, so that its peak memory is its own, and on one core
+unless told otherwise: what a call may count on. Frames are drawn beforehand. ``track``, ``fit``,
+``encode`` (analysis and redundancy included) and ``reference encode`` are the sender's stages,
+``decode``, ``flow`` and ``compose`` the receiver's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from typing import Any
+
+from talkcodec.clock import Stopwatch, SystemClock
+from talkcodec.errors import TalkcodecError
+
+STAGES = ("track", "fit", "encode", "reference encode", "decode", "flow", "compose")
+
+
+def measure(size: int, seconds: float) -> dict[str, Any]:
+    """Encode, decode and draw the built-in source in this process; return figures in ms.
+
+    ``stages``: median, p95 and calls of each of ``STAGES`` and of the whole ``sender frame`` and
+    ``receiver frame``. ``fps``: frames a second with sender and receiver one after the other.
+    ``peak_rss_mb``: of the whole process, packages included.
+    """
+    import cv2
+
+    from talkcodec.decoder import Decoder
+    from talkcodec.encoder import Encoder, EncoderConfig
+    from talkcodec.face import open_tracker
+    from talkcodec.media.sources import builtin_source
+
+    cv2.setNumThreads(1)
+    frames = list(builtin_source(seconds, size))
+    sender, receiver, clock = Stopwatch(), Stopwatch(), SystemClock()
+    drawn = 0
+    with closing(open_tracker()) as tracker:
+        encoder = Encoder(EncoderConfig(size=size), tracker, sender)
+        decoder = Decoder(receiver)
+        decoder.receive(encoder.header().data)
+        begin = clock.now()
+        for frame in [*frames, None]:
+            with sender.stage("sender frame"):
+                packets = encoder.flush() if frame is None else encoder.encode(frame)
+            for packet in packets:
+                for state in decoder.receive(packet.data):
+                    if state.fresh:
+                        with receiver.stage("receiver frame"):
+                            decoder.render(state)
+                        drawn += 1
+        took = clock.now() - begin
+    records = {**receiver.durations, **sender.durations}
+    names = (*STAGES, "sender frame", "receiver frame")
+    return {
+        "frames": drawn,
+        "stages": {name: _summary(records.get(name, [])) for name in names},
+        "fps": round(drawn / took, 1),
+        "peak_rss_mb": round(_peak_rss() / 1e6, 1),
+    }
+
+
+def run(size: int, seconds: float, cores: int) -> dict[str, Any]:
+    """Return ``measure`` of a fresh process on ``cores`` cores.
+
+    Raises:
+        TalkcodecError: that process failed.
+    """
+    command = [sys.executable, "-m", "talkcodec.bench.speed", str(size), str(seconds), str(cores)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise TalkcodecError(f"expected the measurement at {size} to finish, found: {last}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def _summary(durations: list[float]) -> dict[str, float | int]:
+    import numpy as np
+
+    if not durations:
+        return {"median_ms": 0.0, "p95_ms": 0.0, "calls": 0}
+    median, high = np.percentile(np.asarray(durations) * 1000, [50, 95])
+    return {
+        "median_ms": round(float(median), 3),
+        "p95_ms": round(float(high), 3),
+        "calls": len(durations),
+    }
+
+
+def _peak_rss() -> int:
+    """Return the largest resident size of this process so far, in bytes."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _pin(cores: int) -> None:
+    """Keep this process to ``cores`` of its cores, where the system can do that."""
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, allowed[-cores:])
+
+
+def main() -> None:
+    """Measure one size in this process and print JSON: what ``run`` starts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("size", type=int)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("cores", type=int)
+    options = parser.parse_args()
+    _pin(options.cores)
+    sys.stdout.write(json.dumps(measure(options.size, options.seconds)))
+
+
+if __name__ == "__main__":
+    main()

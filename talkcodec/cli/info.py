@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``talkcodec info FILE.tkc``: what is in a file, and what it would cost on the wire."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from talkcodec.cli.output import Json, print_json
+from talkcodec.errors import BitstreamError
+
+if TYPE_CHECKING:
+    from talkcodec.types import Packet
+
+
+def info(
+    source: Annotated[Path, typer.Argument(metavar="FILE.tkc")],
+    as_json: Json = False,
+) -> None:
+    """Show frames, references, bytes and rates of a .tkc file.
+
+    ``wire``: both directions over a data channel, headers and acknowledgements included. Of a
+    damaged file the part before the damage is told, and the exit status is 1.
+    """
+    summary, damage = describe(source)
+    if as_json:
+        print_json(summary)
+    else:
+        typer.echo(describe_line(summary))
+    if damage is not None:
+        raise damage
+
+
+def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
+    """Return what ``info --json`` prints, and the damage that ended the file early, if any.
+
+    Raises:
+        BitstreamError: there is no stream header to begin with.
+    """
+    from talkcodec.bench.rates import channel_rate
+    from talkcodec.bitstream import TkcReader
+
+    damage = None
+    packets: list[Packet] = []
+    ticks: list[int] = []
+    with source.open("rb") as file:
+        reader = TkcReader(file)
+        try:
+            _collect(reader, packets, ticks)
+        except BitstreamError as error:
+            damage = error
+    rate = reader.header.tick_rate
+    span = ticks[-1] - ticks[0] if len(ticks) > 1 else 0
+    # The last frame is shown for as long as the others are on average.
+    seconds = (
+        float(span * len(ticks) / max(len(ticks) - 1, 1) / rate) if span else len(ticks) / rate
+    )
+    sizes = {kind: sum(len(p.data) for p in packets if p.kind == kind) for kind in _KINDS}
+    kbps = channel_rate([len(p.data) for p in packets], float(seconds)) if seconds else None
+    return {
+        "file": str(source),
+        "size": reader.header.size,
+        "frames": len(ticks),
+        "fps": round(len(ticks) / float(seconds), 3) if seconds else 0.0,
+        "seconds": round(float(seconds), 3),
+        "references": sum(p.kind == "reference" for p in packets),
+        "bytes": {
+            "total": source.stat().st_size,
+            "references": sizes["reference"],
+            "motion": sizes["motion"],
+            "header": source.stat().st_size - sizes["reference"] - sizes["motion"],
+        },
+        "kbps": {
+            "payload": round(kbps.payload, 3) if kbps else 0.0,
+            "wire": round(kbps.wire, 3) if kbps else 0.0,
+        },
+        "complete": reader.complete,
+    }, damage
+
+
+_KINDS = ("header", "reference", "motion")
+
+
+def _collect(reader: Any, packets: list[Packet], ticks: list[int]) -> None:
+    """Read ``reader`` to its end or its damage: its packets, and the ticks of its frames.
+
+    Motion is decoded to integers, so that damage is found, but nothing is drawn.
+    """
+    from talkcodec import weights
+    from talkcodec.bitstream import Reference, decode_group
+
+    reader.header.require_tables(weights.tables().hash)
+    slots: dict[int, tuple[int, tuple[int, ...]]] = {}
+    for packet in reader:
+        if packet.kind == "reference":
+            reference = Reference.parse(packet.data)
+            slots[reference.slot] = (reference.sequence, reference.state)
+        elif packet.kind == "motion":
+            last = ticks[-1] if ticks else packet.tick
+            group = decode_group(packet.data, dict(slots.values()), weights.tables(), last)
+            ticks += group.ticks
+        packets.append(packet)
+
+
+def describe_line(summary: dict[str, Any]) -> str:
+    """Return ``summary`` as the lines that people read."""
+    sizes, kbps = summary["bytes"], summary["kbps"]
+    cut = "" if summary["complete"] else " (cut short)"
+    return (
+        f"{summary['file']}: {summary['frames']} frames, {summary['seconds']:.2f} s{cut}, "
+        f"{summary['fps']:.2f} frames/s, canvas {summary['size']}x{summary['size']}\n"
+        f"bytes: {sizes['total']} = {sizes['references']} in {summary['references']} references "
+        f"+ {sizes['motion']} motion + {sizes['header']} header\n"
+        f"kbit/s: {kbps['payload']:.2f} payload, {kbps['wire']:.2f} on the wire, both directions"
+    )

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What commands share: results, progress, and not overwriting files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from talkcodec.errors import InputError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Overwrite = Annotated[bool, typer.Option("--yes", "-y", help="Overwrite the output.")]
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """Print one JSON object to standard output."""
+    typer.echo(json.dumps(result, indent=2))
+
+
+def check_output(output: Path, source: Path, *, overwrite: bool) -> None:
+    """Refuse to write where that would lose something.
+
+    Raises:
+        InputError: ``output`` exists and ``overwrite`` is false, it is ``source`` itself, or its
+            folder does not exist.
+    """
+    if output.exists() and source.exists() and output.samefile(source):
+        raise InputError(f"expected an output other than the input, found {output}")
+    if output.exists() and not overwrite:
+        raise InputError(f"expected a new file, found {output}: -y overwrites it")
+    if not output.parent.is_dir():
+        raise InputError(f"expected an existing folder, found {output.parent}")
+
+
+@contextmanager
+def progress(label: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """Show a bar on standard error where that is a terminal; yields what to call for each step."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=total or None)
+        yield lambda: bar.advance(task)
