@@ -66,7 +66,8 @@ class TkcWriter:
             if not -_FAR < packet.tick - self._tick < _FAR:
                 anchor = dataclasses.replace(self._header, tick=packet.tick)
                 self._record(anchor.serialize())
-        self._tick = packet.tick
+        if packet.kind != "reference":
+            self._tick = packet.tick
         self._record(packet.data)
 
     def close(self) -> None:
@@ -137,7 +138,7 @@ class TkcReader:
                 raise BitstreamError("expected the stream header repeated, found another")
             self._tick = header.tick
         elif kind == "reference":
-            self._tick = Reference.parse(data, self._limits).tick
+            return Packet(kind, data, Reference.parse(data, self._limits).tick)
         elif kind == "motion":
             self._tick = unwrap(parse_group_header(data).tick16, self._tick)
         else:

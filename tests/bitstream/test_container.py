@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -187,6 +188,29 @@ def test_long_pauses_are_anchored_by_a_header() -> None:
         10**9 + 2**15,
     ]
     assert found[-1].tick == ticks[-1]
+
+
+def test_references_do_not_anchor_ticks() -> None:
+    """They may arrive late, and a live decoder does not look at their ticks."""
+    reference = MEANING[1]
+    assert isinstance(reference, Reference)
+    late, early = replace(reference, tick=10**6), replace(reference, tick=3)
+    packets = PACKETS[:1]
+    for tick, before in ((0, reference), (10**6, late), (10**6 + 3, early)):
+        packets.append(Packet("reference", before.serialize(), before.tick))
+        group = sample_group(Random(tick), TABLES, reference, tick, rich=False)
+        packets.append(Packet("motion", encode_group(group, reference.state, TABLES), tick))
+    found = list(TkcReader(io.BytesIO(sample_file(packets))))
+    assert [(p.kind, p.tick) for p in found] == [
+        ("header", 0),
+        ("reference", 0),
+        ("motion", 0),
+        ("reference", 10**6),
+        ("header", 10**6),
+        ("motion", 10**6),
+        ("reference", 3),
+        ("motion", 10**6 + 3),
+    ]
 
 
 def decodable(packets: list[Packet]) -> list[int]:
