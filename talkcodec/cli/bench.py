@@ -37,9 +37,10 @@ def bench(
 
 def _table(side: str, result: dict[str, Any]) -> str:
     rows = [f"{side}x{side}: {result['fps']} frames/s, {result['peak_rss_mb']} MB at most"]
-    rows.append(f"  {'stage':18}{'median ms':>10}{'p95 ms':>10}{'calls':>8}")
+    rows.append(f"  {'stage':18}{'median ms':>10}{'p95 ms':>10}{'mean ms':>10}{'calls':>8}")
     for name, stage in result["stages"].items():
         rows.append(
-            f"  {name:18}{stage['median_ms']:>10.2f}{stage['p95_ms']:>10.2f}{stage['calls']:>8}"
+            f"  {name:18}{stage['median_ms']:>10.2f}{stage['p95_ms']:>10.2f}"
+            f"{stage['mean_ms']:>10.2f}{stage['calls']:>8}"
         )
     return "\n".join(rows)

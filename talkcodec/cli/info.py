@@ -12,6 +12,8 @@ from talkcodec.cli.output import Json, print_json
 from talkcodec.errors import BitstreamError
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from talkcodec.types import Packet
 
 
@@ -37,8 +39,9 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
     """Return what ``info --json`` prints, and the damage that ended the file early, if any.
 
     Raises:
-        BitstreamError: there is no stream header to begin with.
+        BitstreamError: there is no stream header to begin with, or it names other tables.
     """
+    from talkcodec import weights
     from talkcodec.bench.rates import channel_rate
     from talkcodec.bitstream import TkcReader
 
@@ -47,24 +50,21 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
     ticks: list[int] = []
     with source.open("rb") as file:
         reader = TkcReader(file)
+        reader.header.require_tables(weights.tables().hash)
         try:
             _collect(reader, packets, ticks)
         except BitstreamError as error:
             damage = error
     rate = reader.header.tick_rate
-    span = ticks[-1] - ticks[0] if len(ticks) > 1 else 0
-    # The last frame is shown for as long as the others are on average.
-    seconds = (
-        float(span * len(ticks) / max(len(ticks) - 1, 1) / rate) if span else len(ticks) / rate
-    )
+    seconds = _seconds(ticks, rate)
     sizes = {kind: sum(len(p.data) for p in packets if p.kind == kind) for kind in _KINDS}
-    kbps = channel_rate([len(p.data) for p in packets], float(seconds)) if seconds else None
+    kbps = channel_rate([len(p.data) for p in packets], seconds) if seconds else None
     return {
         "file": str(source),
         "size": reader.header.size,
         "frames": len(ticks),
-        "fps": round(len(ticks) / float(seconds), 3) if seconds else 0.0,
-        "seconds": round(float(seconds), 3),
+        "fps": round(len(ticks) / seconds, 3) if seconds else 0.0,
+        "seconds": round(seconds, 3),
         "references": sum(p.kind == "reference" for p in packets),
         "bytes": {
             "total": source.stat().st_size,
@@ -80,6 +80,14 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
     }, damage
 
 
+def _seconds(ticks: list[int], rate: Fraction) -> float:
+    """Return for how long frames at ``ticks`` are shown, the last one as long as the others."""
+    if len(ticks) < 2:
+        return len(ticks) / float(rate)
+    mean = (ticks[-1] - ticks[0]) / (len(ticks) - 1)
+    return len(ticks) * mean / float(rate)
+
+
 _KINDS = ("header", "reference", "motion")
 
 
@@ -91,7 +99,6 @@ def _collect(reader: Any, packets: list[Packet], ticks: list[int]) -> None:
     from talkcodec import weights
     from talkcodec.bitstream import Reference, decode_group
 
-    reader.header.require_tables(weights.tables().hash)
     slots: dict[int, tuple[int, tuple[int, ...]]] = {}
     for packet in reader:
         if packet.kind == "reference":
