@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from talkcodec.bitstream import Reference, classify
+from talkcodec.bitstream.wire import REFERENCE
 from talkcodec.clock import Clock, Stopwatch
 from talkcodec.decoder import DecodedFrame, DecodedState, Decoder
 from talkcodec.errors import BitstreamError, MissingReference
@@ -100,7 +101,7 @@ class Screen:
             return False
         except BitstreamError:
             self.counts.invalid += 1
-            if packet and classify(packet) == "reference":
+            if packet[:1] == bytes((REFERENCE,)):
                 self._stuck()
             return False
         self._note(packet)

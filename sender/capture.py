@@ -21,8 +21,8 @@ class Capture:
     def __init__(
         self,
         source: Iterable[Frame],
-        hand_over: Callable[[Frame], None],
-        done: Callable[[Exception | None], None],
+        hand_over: Callable[[Frame], object],
+        done: Callable[[Exception | None], object],
         clock: Clock,
     ) -> None:
         self._source = source

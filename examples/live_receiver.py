@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receive one call from ``live_sender.py``: python examples/live_receiver.py OUT.mp4 [PORT]"""
+
+import asyncio
+import json
+import sys
+from fractions import Fraction
+
+from receiver import Receiver
+from talkcodec.media.writer import VideoWriter
+
+
+async def main(path: str, port: str = "8955") -> None:
+    """Wait for a sender on ``port`` of this machine, and write what it sends to ``path``."""
+    ended = asyncio.Event()
+
+    async def call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with VideoWriter(path, Fraction(25)) as video:
+            receiver = Receiver(lambda frame: video.write(frame.picture, frame.tick))
+            answer = await receiver.answer(json.loads(await reader.readline()))
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await receiver.connected()
+            await receiver.ended()
+            await receiver.close()
+        writer.close()
+        print(receiver.report())
+        ended.set()
+
+    async with await asyncio.start_server(call, "127.0.0.1", int(port), limit=1 << 16):
+        print("ready", flush=True)
+        await ended.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole calls: the demo command, and the two examples calling each other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from talkcodec.media.reader import VideoReader
+from talkcodec.media.sources import builtin_source
+from talkcodec.media.writer import VideoWriter
+
+RUN = "from talkcodec.cli.main import app; app()"
+ROOT = Path(__file__).parents[2]
+KEYS = [
+    "payload_kbps",
+    "wire_kbps_forward",
+    "wire_kbps_back",
+    "frames_sent",
+    "frames_shown",
+    "freezes_over_200ms",
+    "motion_delay_ms",
+    "references",
+    "mode_switches",
+    "files",
+]
+
+
+def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", RUN, "demo", "--headless", *options]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=150, check=False
+    )
+
+
+@pytest.mark.parametrize("link", ["", "loss=0.1,rtt=50,rate=100k"])
+def test_the_demo_shows_a_face_and_measures_the_call(tmp_path: Path, link: str) -> None:
+    done = demo(tmp_path, "--seconds", "3", "--json", "--link", link)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert list(summary) == KEYS
+    assert list(summary["motion_delay_ms"]) == ["p50", "p95", "max"]
+    assert summary["references"] >= 1
+    assert 0 < summary["frames_shown"] <= summary["frames_sent"] <= 75
+    assert 0 < summary["payload_kbps"] < summary["wire_kbps_forward"]
+    assert summary["wire_kbps_back"] > 0
+    names = [Path(name).name for name in summary["files"]]
+    assert names == ["received.mp4", "side_by_side.mp4", "contact_sheet.png"]
+    assert all((tmp_path / name).stat().st_size > 1000 for name in summary["files"])
+    with VideoReader(tmp_path / summary["files"][1]) as video:
+        assert (video.info.width, video.info.height) == (512, 256)
+        pictures = [frame.picture for frame in video]
+    # The last frame's two halves show the same face, so they differ far less than by chance.
+    left, right = pictures[-1][:, :256].astype(int), pictures[-1][:, 256:].astype(int)
+    assert abs(left - right).mean() < 12
+
+
+def test_a_wrong_link_is_told_in_one_line(tmp_path: Path) -> None:
+    done = demo(tmp_path, "--link", "speed=1")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "expected loss|rtt|jitter|rate|queue=NUMBER" in done.stderr
+
+
+def test_the_examples_call_each_other(tmp_path: Path) -> None:
+    source, shown = tmp_path / "source.mp4", tmp_path / "shown.mp4"
+    with VideoWriter(source, Fraction(25)) as video:
+        for frame in builtin_source(1.5):
+            video.write(frame.picture, frame.pts)
+    port = "18955"
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "examples/live_receiver.py"), str(shown), port],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as listening:
+        assert listening.stdout is not None
+        assert listening.stdout.readline() == "ready\n"
+        command = [
+            sys.executable,
+            str(ROOT / "examples/live_sender.py"),
+            str(source),
+            "127.0.0.1",
+            port,
+        ]
+        sent = subprocess.run(command, cwd=ROOT, timeout=120, check=True, capture_output=True)
+        assert b"SenderReport" in sent.stdout
+        assert "ReceiverReport" in listening.stdout.read()
+        assert listening.wait(60) == 0
+    with VideoReader(shown) as video:
+        assert sum(1 for _ in video) > 5

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decoding and showing on time, with real packets of the built-in portrait."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from receiver.screen import WAITING, Screen
+from talkcodec.clock import ManualClock
+from talkcodec.decoder import DecodedFrame
+from talkcodec.encoder import Encoder, EncoderConfig
+from talkcodec.media.sources import builtin_source
+from talkcodec.types import Packet
+
+
+@pytest.fixture(scope="module")
+def packets() -> list[Packet]:
+    """Header, reference and motion of about a second, in the encoder's order."""
+    encoder = Encoder(EncoderConfig(startup=0.0))
+    made = [encoder.header()]
+    for frame in builtin_source(1.2):
+        made += encoder.encode(frame)
+    return made + encoder.flush()
+
+
+class Room:
+    """A screen, and what it did."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.shown: list[DecodedFrame] = []
+        self.banked: list[int] = []
+        self.stuck = 0
+        self.screen = Screen(
+            self.shown.append, self.banked.append, self.get_stuck, clock=self.clock
+        )
+
+    def get_stuck(self) -> None:
+        self.stuck += 1
+
+    def take(self, data: bytes) -> None:
+        self.screen.take(data, self.clock.now())
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, looking as often as the screen asks for."""
+        end = self.clock.now() + seconds
+        while True:
+            self.screen.draw_due()
+            patience = self.screen.patience()
+            left = end - self.clock.now()
+            if patience is None or patience > left:
+                self.clock.advance(left)
+                return
+            self.clock.advance(patience + 1e-6)
+
+
+def ticks(room: Room) -> list[int]:
+    return [frame.tick for frame in room.shown]
+
+
+def test_every_frame_is_shown_in_order(packets: list[Packet]) -> None:
+    room = Room()
+    for packet in packets:
+        room.take(packet.data)
+        if packet.kind == "motion":
+            room.wait(0.12)
+    room.wait(1.0)
+    assert len(room.shown) >= 25
+    assert ticks(room) == list(range(room.shown[0].tick, room.shown[-1].tick + 1))
+    assert room.shown[0].picture.shape == (256, 256, 3)
+    assert room.banked == list(range(len(room.banked)))
+    assert room.screen.freezes.freezes == 0
+    assert room.screen.held == tuple(room.banked)
+
+
+def test_motion_waits_for_its_reference_within_bounds(packets: list[Packet]) -> None:
+    room = Room()
+    header = packets[0]
+    references = [packet for packet in packets if packet.kind == "reference"]
+    motion = [packet for packet in packets if packet.kind == "motion"]
+    room.take(header.data)
+    late = motion[: WAITING + 1]
+    for packet in late:
+        room.take(packet.data)
+    assert room.screen.counts.unready == WAITING + 1
+    assert room.screen.counts.forgotten == 1
+    assert room.screen.patience() is None
+    for packet in references:
+        room.take(packet.data)
+    assert room.screen.patience() == 0
+    room.wait(2.0)
+    assert room.shown
+
+
+def test_packets_that_are_none_are_counted_and_change_nothing(packets: list[Packet]) -> None:
+    room = Room()
+    rng = random.Random(0)
+    for packet in packets:
+        room.take(b"")
+        room.take(rng.randbytes(40))
+        room.take(packet.data)
+        if packet.kind == "motion":
+            room.wait(0.12)
+    room.wait(1.0)
+    assert room.screen.counts.invalid >= len(packets)
+    assert len(room.shown) >= 25
+
+
+def test_a_broken_reference_asks_for_help(packets: list[Packet]) -> None:
+    room = Room()
+    room.take(packets[0].data)
+    room.take(packets[1].data[:40])
+    assert room.stuck == 1
+    assert room.banked == []
