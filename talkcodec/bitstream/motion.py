@@ -154,5 +154,7 @@ def _check_frames(group: MotionGroup, dimension: int) -> None:
 
 
 def _check_range(values: I32) -> None:
+    if values.dtype.kind != "i":
+        raise ValueError(f"expected integers, found {values.dtype}")
     if values.max() > STATE_LIMIT or values.min() < -STATE_LIMIT:
         raise ValueError(f"expected integers within ±{STATE_LIMIT}, found others")

@@ -5,7 +5,9 @@ import io
 from dataclasses import replace
 from random import Random
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 
 from talkcodec.bitstream import (
     Limits,
@@ -97,6 +99,17 @@ def test_every_flipped_bit_is_noticed() -> None:
 def test_foreign_files(data: bytes) -> None:
     with pytest.raises(BitstreamError, match=r"expected a (whole )?\.tkc file"):
         TkcReader(io.BytesIO(data))
+
+
+@given(st.binary(max_size=60), st.binary(min_size=1, max_size=60), st.integers(0, 2))
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_give_packets_or_a_bitstream_error(head: bytes, body: bytes, depth: int) -> None:
+    """Random bytes as a file, after the magic number, and as a record with a correct check."""
+    data = (head + body, MAGIC + head + body, framed(body, PACKETS[0].data) + head)[depth]
+    packets, error = read_all(data)
+    # Nothing this short and random ends with a correct end record.
+    assert error is not None
+    assert packets[:1] == PACKETS[: min(len(packets), 1)]
 
 
 def test_another_version_is_refused() -> None:

@@ -212,6 +212,7 @@ def test_the_encoder_refuses_what_the_format_does_not_have() -> None:
         replace(good, gaps=(1, 2**14 + 1)),
         replace(good, states=wrong_shape),
         replace(good, states=huge),
+        replace(good, states=good.states.astype(np.float32)),
         replace(good, tick=-1),
         replace(good, reference=256),
         replace(good, quantiser=4),
