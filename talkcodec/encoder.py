@@ -13,6 +13,7 @@ receiver should draw from and when it needs a new one, and codes groups of frame
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -31,7 +32,7 @@ from talkcodec.bitstream import (
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.face import FaceTracker, open_tracker
 from talkcodec.motion.fit import fit_identity, fit_state, neutral_shape
-from talkcodec.motion.quantise import quantise
+from talkcodec.motion.quantise import quantise_group
 from talkcodec.motion.smooth import OneEuroFilter, SmoothingConfig
 from talkcodec.preprocess.window import CropWindow
 from talkcodec.reference.codec import CodecId, open_decoder, open_encoder
@@ -71,6 +72,20 @@ class EncoderConfig:
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupTrace:
+    """What led to a motion packet, for training and for reports.
+
+    ``states``: float64 (g, D), in finest steps, before quantisation; ``group``: what was coded;
+    ``reference_state``: what it was predicted from; ``error``: 1 - SSIM of the last frame.
+    """
+
+    states: F64
+    group: MotionGroup
+    reference_state: tuple[int, ...]
+    error: float
+
+
 class Encoder:
     """Encodes one stream."""
 
@@ -79,9 +94,13 @@ class Encoder:
         config: EncoderConfig | None = None,
         tracker: FaceTracker | None = None,
         stopwatch: Stopwatch | None = None,
+        trace: Callable[[GroupTrace], None] | None = None,
     ) -> None:
+        """``tracker``: by default the one of ``open_tracker()``. ``stopwatch`` times the stages
+        track, fit, encode, analyse and reference encode. ``trace`` hears of every group."""
         self.config = config or EncoderConfig()
         self._stopwatch = stopwatch or NullStopwatch()
+        self._trace = trace
         self._tables = weights.tables()
         self._tracker = tracker or open_tracker()
         self._window = CropWindow(self.config.size)
@@ -204,6 +223,9 @@ class Encoder:
             choice = self._analyst.choose(last)
             group = self._group(samples, choice)
         self._used[choice.reference.sequence] = last.tick
+        if self._trace is not None:
+            states = np.stack([sample.state for sample in samples])
+            self._trace(GroupTrace(states, group, choice.reference.state, choice.error))
         data = encode_group(group, choice.reference.state, self._tables)
         self._last_group = group
         return [*out, Packet("motion", data, group.tick)]
@@ -213,14 +235,11 @@ class Encoder:
         quantiser = self.config.quantiser
         scale = self._model.steps / self._scene.steps(quantiser)
         predicted = np.asarray(to_quantiser(choice.reference.state, quantiser), np.int32)
-        rows = []
-        for sample in samples:
-            predicted = quantise(sample.state * scale, predicted)
-            rows.append(predicted)
+        rows = quantise_group(np.stack([sample.state for sample in samples]) * scale, predicted)
         ticks = [sample.tick for sample in samples]
         gaps = tuple(b - a for a, b in zip(ticks, ticks[1:], strict=False))
         sequence = choice.reference.sequence
-        group = MotionGroup(ticks[0], gaps, sequence, quantiser, np.stack(rows), choice.flow)
+        group = MotionGroup(ticks[0], gaps, sequence, quantiser, rows, choice.flow)
         before = self._last_group
         if self.config.redundancy and before is not None and ticks[0] - before.tick < 256:
             return replace(group, redundant=coarse_copy(before, group))

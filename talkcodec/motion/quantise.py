@@ -17,3 +17,12 @@ def quantise(steps_value: F64, predicted: I32) -> I32:
     offset = steps_value - predicted
     rounded = np.rint(steps_value)
     return np.asarray(np.where(np.abs(offset) < DEAD_ZONE, predicted, rounded), np.int32)
+
+
+def quantise_group(steps_values: F64, predicted: I32) -> I32:
+    """Quantise frames (g, D) in order, the first around ``predicted`` (D,), each around the last."""
+    rows = []
+    for value in steps_values:
+        predicted = quantise(value, predicted)
+        rows.append(predicted)
+    return np.stack(rows)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Track every clip once and keep the landmarks: ``python -m training.label --out runs/labels``.
+
+One npz a clip: ``landmarks`` float32 (T, 478, 3) in source pixels, ``found`` bool (T,), ``size``
+(width, height). Clips that are already there are skipped, so the command resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from talkcodec.face import open_tracker
+from talkcodec.types import LANDMARKS
+from training.corpus import DATA, Clip, clips, pictures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--out", type=Path, default=Path("runs/labels"))
+    parser.add_argument("--tracker", default="mediapipe")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    todo = [*clips(args.data, "val"), *clips(args.data, "train")]
+    for number, clip in enumerate(todo, 1):
+        target = args.out / f"{clip.name}.npz"
+        if not target.exists():
+            label(clip, target, args.tracker)
+        print(f"\r{number}/{len(todo)} {clip.name}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+
+
+def label(clip: Clip, target: Path, tracker_name: str) -> None:
+    """Track ``clip`` from its first frame and write ``target`` atomically."""
+    frames = pictures(clip)
+    landmarks = np.zeros((len(frames), LANDMARKS, 3), np.float32)
+    found = np.zeros(len(frames), bool)
+    with open_tracker(tracker_name) as tracker:
+        for index, picture in enumerate(frames):
+            seen = tracker.track(picture, float(index / clip.rate))
+            if seen is not None:
+                landmarks[index], found[index] = seen.landmarks, True
+    height, width = frames[0].shape[:2]
+    partial = target.with_suffix(".part.npz")
+    np.savez_compressed(partial, landmarks=landmarks, found=found, size=(width, height))
+    partial.replace(target)
+
+
+if __name__ == "__main__":
+    main()
