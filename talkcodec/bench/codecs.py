@@ -25,7 +25,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from talkcodec.errors import InputError
-from talkcodec.types import U8
+from talkcodec.types import U8, PacketKind
 
 Mode = Literal["call", "offline"]
 
@@ -35,11 +35,14 @@ class CodecRun:
     """What came out of one encode and decode.
 
     ``frames``: uint8 (H, W, 3) RGB, one per input frame. ``packets``: bytes of each message in
-    sending order; a classical codec sends one per frame.
+    sending order; a classical codec sends one per frame. ``kinds``: of each message, ours only.
+    ``held``: frames for which nothing was decoded, so that another one stayed on screen.
     """
 
     frames: list[U8]
     packets: list[int]
+    kinds: tuple[PacketKind, ...] = ()
+    held: int = 0
 
 
 class VideoCodec(Protocol):

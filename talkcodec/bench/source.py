@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
-import av
 import cv2
 import numpy as np
 
 from talkcodec.errors import InputError
+from talkcodec.face import open_tracker
+from talkcodec.media.reader import VideoReader
 from talkcodec.metrics import Clip
+from talkcodec.preprocess.window import CropWindow
 from talkcodec.types import U8
 
 #: A comparison holds a clip in memory several times over; longer ones are cut.
 MAX_FRAMES = 3000
+#: Frames in which a face is looked for before the centre square is taken.
+_FACE_SEARCH = 50
 
 
 @dataclass(frozen=True)
@@ -40,35 +43,45 @@ class Source:
         return state.hexdigest()
 
 
-def centre_square(picture: U8, size: int) -> U8:
-    """Cut the largest centred square and resize it to ``size`` pixels a side."""
-    height, width = picture.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = picture[top : top + side, left : left + side]
-    if side == size:
+def load_source(path: Path, size: int = 256, seconds: float | None = None) -> Source:
+    """Read a video file as a canvas clip, at most ``seconds`` and :data:`MAX_FRAMES` long.
+
+    The canvas is the codec's own crop around the first face that is seen, held for the whole
+    clip; without a face it is the centre square. Frames are shown at the file's mean rate.
+    """
+    pictures: list[U8] = []
+    with VideoReader(path) as reader:
+        rate = reader.info.rate
+        limit = MAX_FRAMES if seconds is None else min(MAX_FRAMES, round(seconds * rate))
+        for frame in reader:
+            pictures.append(frame.picture)
+            if len(pictures) >= max(1, limit):
+                break
+    if not pictures:
+        raise InputError(f"expected at least one picture in {path.name}, found none")
+    left, top, right, bottom = _window(pictures, rate)
+    frames = [_resized(picture[top:bottom, left:right], size) for picture in pictures]
+    return Source(path.stem, Clip(frames, rate))
+
+
+def _window(pictures: list[U8], rate: Fraction) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the crop, placed by the first face that is seen."""
+    window = CropWindow()
+    window.crop(pictures[0])
+    tracker = open_tracker()
+    try:
+        for index, picture in enumerate(pictures[:_FACE_SEARCH]):
+            face = tracker.track(picture, float(index / rate))
+            if face is not None:
+                window.follow(picture.shape, face)
+                break
+    finally:
+        tracker.close()
+    return window.bounds
+
+
+def _resized(square: U8, size: int) -> U8:
+    if square.shape[0] == size:
         return np.ascontiguousarray(square)
     resized = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
     return resized.astype(np.uint8, copy=False)
-
-
-def load_source(path: Path, size: int = 256, seconds: float | None = None) -> Source:
-    """Read a video file as a canvas clip, at most ``seconds`` and :data:`MAX_FRAMES` long."""
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise InputError(f"expected a video track in {path.name}, found none")
-            stream = container.streams.video[0]
-            stream.thread_count = 1
-            fps = Fraction(stream.average_rate or 25)
-            limit = MAX_FRAMES if seconds is None else min(MAX_FRAMES, round(seconds * fps))
-            frames: list[U8] = []
-            for frame in container.decode(stream):
-                frames.append(centre_square(cast("U8", frame.to_ndarray(format="rgb24")), size))
-                if len(frames) >= max(1, limit):
-                    break
-    except (OSError, av.FFmpegError) as error:
-        raise InputError(f"expected a readable video, found {path.name}: {error}") from error
-    if not frames:
-        raise InputError(f"expected at least one picture in {path.name}, found none")
-    return Source(path.stem, Clip(frames, fps))

@@ -27,7 +27,8 @@ def measure(size: int, seconds: float) -> dict[str, Any]:
     """Encode, decode and draw the built-in source in this process; return figures in ms.
 
     ``stages``: median, p95, mean and calls of each of ``STAGES`` and of the whole ``sender frame``
-    and ``receiver frame``; the work of a group falls on its last frame, so see the mean. ``fps``: frames a second with sender and receiver one after the other.
+    and ``receiver frame``; the work of a group falls on its last frame, so see the mean.
+    ``fps``: frames a second with sender and receiver one after the other.
     ``peak_rss_mb``: of the whole process, packages included.
     """
     import cv2

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from talkcodec.clock import Stopwatch
 from talkcodec.errors import InputError, MissingDependency, WeightsError
 from talkcodec.metrics.base import Clip, Metric, Scorer, Scores, check_pair
 
@@ -103,23 +105,39 @@ class Suite:
 
     metrics: list[Metric]
     absent: dict[str, str] = field(default_factory=dict)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    _frames: Counter[str] = field(default_factory=Counter)
 
     def against(self, source: Clip, every: int = 1) -> SuiteScorer:
         """Open every metric for ``source``, looking at one frame in ``every`` where it may."""
-        return SuiteScorer(self.metrics, source, every)
+        return SuiteScorer(self, source, every)
+
+    def timed(self, metric: Metric, scorer: Scorer, output: Clip) -> Scores:
+        """Score ``output`` and note how long that took."""
+        with self.stopwatch.stage(metric.name):
+            scores = scorer.score(output)
+        self._frames[metric.name] += len(output.frames)
+        return scores
+
+    def milliseconds(self) -> dict[str, float]:
+        """Return the mean time per scored frame so far, source features not counted."""
+        spent = self.stopwatch.durations
+        return {name: 1000 * sum(spent[name]) / count for name, count in self._frames.items()}
 
 
 class SuiteScorer:
     """A suite opened against one source clip."""
 
-    def __init__(self, metrics: Sequence[Metric], source: Clip, every: int) -> None:
+    def __init__(self, suite: Suite, source: Clip, every: int) -> None:
         if every < 1:
             raise ValueError(f"expected every ≥ 1, found {every}")
+        self._suite = suite
         self._source = source
         self._every = every
         sampled = source.every(every)
         self._scorers: list[tuple[Metric, Scorer]] = [
-            (metric, metric.against(source if metric.whole else sampled)) for metric in metrics
+            (metric, metric.against(source if metric.whole else sampled))
+            for metric in suite.metrics
         ]
 
     def score(self, output: Clip) -> Scores:
@@ -128,7 +146,7 @@ class SuiteScorer:
         sampled = output.every(self._every)
         scores: Scores = {}
         for metric, scorer in self._scorers:
-            scores.update(scorer.score(output if metric.whole else sampled))
+            scores.update(self._suite.timed(metric, scorer, output if metric.whole else sampled))
         return scores
 
 

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs our codec and the classical ones over clips and writes the report files."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from talkcodec.bench.codecs import ClassicalCodec, CodecRun, Mode, classical
+from talkcodec.bench.html import write_html
+from talkcodec.bench.ladder import LADDER_METRICS, LadderPoint, Ladders, matched
+from talkcodec.bench.matched import bd_rate
+from talkcodec.bench.ours import DEFAULT_POINT, OurCodec
+from talkcodec.bench.plots import rd_png
+from talkcodec.bench.rates import channel_rate
+from talkcodec.bench.report import (
+    MATCHED_COLUMNS,
+    ClassicalOnClip,
+    ClipReport,
+    OursOnClip,
+    Point,
+    Report,
+    as_json,
+    match_to_ours,
+)
+from talkcodec.bench.source import Source, load_source
+from talkcodec.bench.stills import SideBySide, Still
+from talkcodec.errors import InputError
+from talkcodec.metrics import NAMES, Clip, Suite, open_metrics
+from talkcodec.types import F64
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What to compare and how closely.
+
+    ``codecs``: classical names. ``offline``: also their best offline settings. ``every``: score
+    one frame in so many. ``seconds``: use at most this much of each clip. ``sweep``: run our codec
+    at all its points, which BD-rate needs. ``metrics``: names; LPIPS, DISTS, PSNR and SSIM
+    are always tried.
+    """
+
+    codecs: tuple[str, ...] = ("x264", "x265", "vp9", "av1")
+    offline: bool = False
+    every: int = 10
+    seconds: float | None = None
+    size: int = 256
+    sweep: bool = False
+    metrics: tuple[str, ...] = NAMES
+    cache: Path | None = field(default=None, compare=False)
+
+    def classical(self) -> list[ClassicalCodec]:
+        """Return the classical codecs asked for, call settings first."""
+        modes: tuple[Mode, ...] = ("call", "offline") if self.offline else ("call",)
+        return [classical(name, mode) for mode in modes for name in self.codecs]
+
+
+class Comparison:
+    """One run over several clips."""
+
+    def __init__(self, options: CompareOptions, progress: Progress) -> None:
+        self.options = options
+        self._progress = progress
+        self._ours = OurCodec()
+        self._codecs = options.classical()
+        self._ladders = Ladders(options.every, options.cache)
+        names = dict.fromkeys((*LADDER_METRICS, *options.metrics))
+        self._suite: Suite = open_metrics(names)
+        missing = [name for name in LADDER_METRICS if name in self._suite.absent]
+        if missing and self._codecs:
+            reason = self._suite.absent[missing[0]]
+            raise InputError(f"{missing[0]} is needed to match rates: {reason}")
+
+    def run(self, paths: Sequence[Path], out: Path) -> Report:
+        """Compare on ``paths`` and write report.json, report.html, rd.png, side_by_side.mp4."""
+        out.mkdir(parents=True, exist_ok=True)
+        clips: list[ClipReport] = []
+        stills: dict[str, Still] = {}
+        with SideBySide(out / "side_by_side.mp4") as video:
+            for number, path in enumerate(paths, 1):
+                self._progress(f"[{number}/{len(paths)}] {path.name}")
+                source = load_source(path, self.options.size, self.options.seconds)
+                clip, still = self._clip(source, video)
+                clips.append(clip)
+                stills[source.name] = still
+        report = Report(
+            options={
+                "codecs": [codec.name for codec in self._codecs],
+                "every": self.options.every,
+                "seconds": self.options.seconds,
+                "size": self.options.size,
+                "settings": {c.name: c.settings(c.points[0]) for c in self._codecs},
+            },
+            clips=clips,
+            absent_metrics=self._suite.absent,
+            metric_milliseconds=self._suite.milliseconds(),
+        )
+        content = as_json(report)
+        (out / "report.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+        picture = rd_png(content)
+        (out / "rd.png").write_bytes(picture)
+        write_html(out / "report.html", content, picture, list(_shown(clips, stills)))
+        return report
+
+    def _clip(self, source: Source, video: SideBySide) -> tuple[ClipReport, Still]:
+        scorer = self._suite.against(source.clip, self.options.every)
+
+        def score(run: CodecRun) -> dict[str, F64]:
+            return scorer.score(Clip(run.frames, source.clip.fps))
+
+        points, default_run, per_frame = self._run_ours(source, score)
+        ours = _ours_on_clip(points, default_run, source.clip.seconds)
+        codecs: dict[str, ClassicalOnClip] = {}
+        shown: CodecRun | None = None
+        label = ""
+        for codec in self._codecs:
+            ladder = self._ladders.points(source, codec)
+            nearest = _nearest(ladder, ours.default.payload_kbps)
+            run = codec.encode_decode(source.clip.frames, source.clip.fps, nearest.point)
+            at_our_rate = _point(nearest, mean_scores(score(run)))
+            codecs[codec.name] = _classical_on_clip(ladder, at_our_rate, ours)
+            if shown is None or codec.name == "av1":
+                shown, label = run, f"{codec.name} {nearest.payload_kbps:.1f} kbit/s"
+        ours_label = f"talkcodec {ours.default.payload_kbps:.1f} kbit/s"
+        panels = [("source", source.clip.frames), (ours_label, default_run.frames)]
+        if shown is not None:
+            panels.append((label, shown.frames))
+        video.append(panels, source.clip.fps)
+        still = Still.at(panels, _typical(per_frame) * self.options.every)
+        report = ClipReport(
+            source.name,
+            source.digest,
+            float(source.clip.fps),
+            len(source.clip.frames),
+            source.clip.seconds,
+            ours,
+            codecs,
+        )
+        self._progress(f"  {ours_label}, {_brief(ours.default.scores)}")
+        return report, still
+
+    def _run_ours(
+        self, source: Source, score: Callable[[CodecRun], dict[str, F64]]
+    ) -> tuple[list[Point], CodecRun, F64]:
+        """Return all our points (the default one last), its run and its LPIPS by frame."""
+        wanted = self._ours.points if self.options.sweep else (DEFAULT_POINT,)
+        points: list[Point] = []
+        for point in sorted(wanted, key=lambda p: p == DEFAULT_POINT):
+            run = self._ours.encode_decode(source.clip.frames, source.clip.fps, point)
+            scores = score(run)
+            rate = channel_rate(run.packets, source.clip.seconds)
+            points.append(Point(point, rate.payload, rate.wire, mean_scores(scores)))
+        return points, run, scores.get("lpips", np.zeros(1))
+
+
+def mean_scores(scores: Mapping[str, F64]) -> dict[str, float]:
+    """Average per-frame scores, ignoring frames that could not be scored (NaN if none could)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # mean of nothing but NaN
+        return {name: float(np.nanmean(values)) for name, values in scores.items()}
+
+
+def _ours_on_clip(points: Sequence[Point], run: CodecRun, seconds: float) -> OursOnClip:
+    pairs = list(zip(run.kinds, run.packets, strict=True))
+    sizes = {
+        kind: sum(size for k, size in pairs if k == kind)
+        for kind in ("header", "reference", "motion")
+    }
+    references = [size for kind, size in pairs if kind == "reference"]
+    later = (sum(run.packets) - references[0]) * 8 / 1000 / seconds
+    return OursOnClip(points, points[-1], later, len(references), sizes, run.held)
+
+
+def _classical_on_clip(
+    ladder: Sequence[LadderPoint], at_our_rate: Point, ours: OursOnClip
+) -> ClassicalOnClip:
+    matches = {}
+    bd_rates: dict[str, float | None] = {}
+    for column in MATCHED_COLUMNS:
+        payload, wire = matched(ladder, column, ours.default.scores[column])
+        matches[column] = match_to_ours(payload, wire, ours.default)
+        bd_rates[column] = bd_rate(
+            [(p.payload_kbps, p.scores[column]) for p in ladder],
+            [(p.payload_kbps, p.scores[column]) for p in ours.points],
+        )
+    points = [_point(p, p.scores) for p in ladder]
+    return ClassicalOnClip(points, matches, bd_rates, at_our_rate)
+
+
+def _point(ladder: LadderPoint, scores: Mapping[str, float]) -> Point:
+    return Point(ladder.point, ladder.payload_kbps, ladder.wire_kbps, scores)
+
+
+def _nearest(ladder: Sequence[LadderPoint], kbps: float) -> LadderPoint:
+    return min(ladder, key=lambda p: abs(math.log(p.payload_kbps / kbps)))
+
+
+def _typical(per_frame: F64) -> int:
+    """Index of the scored frame whose value is the median."""
+    return int(np.argsort(per_frame)[len(per_frame) // 2])
+
+
+def _shown(clips: Sequence[ClipReport], stills: Mapping[str, Still]) -> Iterator[tuple[str, Still]]:
+    """Yield the worst, the median and the best clip by our LPIPS, each clip once."""
+    order = sorted(clips, key=lambda clip: -clip.ours.default.scores["lpips"])
+    seen: set[str] = set()
+    for label, index in (("worst", 0), ("median", len(order) // 2), ("best", -1)):
+        clip = order[index]
+        if clip.name not in seen:
+            seen.add(clip.name)
+            lpips = clip.ours.default.scores["lpips"]
+            yield f"{label} clip by our LPIPS ({lpips:.3f}): {clip.name}", stills[clip.name]
+
+
+def _brief(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in scores.items())

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``talkcodec compare``: our codec beside the classical ones, on the user's own clips."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_FILES = ("report.html", "report.json", "rd.png", "side_by_side.mp4")
+
+
+def compare(
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Video files.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the report files.")],
+    codecs: Annotated[
+        str, typer.Option(help="Classical codecs, comma separated.")
+    ] = "x264,x265,vp9,av1",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Also their best offline settings (slow).")
+    ] = False,
+    every: Annotated[int, typer.Option(min=1, help="Score one frame in so many.")] = 10,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.2, help="Use at most this much of each clip.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Further metrics, comma separated; all by default.")
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Run our codec at several rates, for BD-rate.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON object.")
+    ] = False,
+) -> None:
+    """Compare with classical codecs at equal LPIPS and DISTS and write a report."""
+    import cv2
+
+    from talkcodec.bench.compare import CompareOptions, Comparison
+    from talkcodec.bench.report import headline, summary
+    from talkcodec.metrics import NAMES
+
+    cv2.setNumThreads(1)
+    options = CompareOptions(
+        codecs=tuple(name for name in codecs.split(",") if name),
+        offline=offline,
+        every=every,
+        seconds=seconds,
+        sweep=sweep,
+        metrics=NAMES if metrics is None else tuple(n for n in metrics.split(",") if n),
+    )
+
+    def progress(line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+
+    report = Comparison(options, progress).run(inputs, out)
+    for name, reason in report.absent_metrics.items():
+        progress(f"not measured: {name} ({reason})")
+    timings = report.metric_milliseconds.items()
+    progress("ms a frame: " + ", ".join(f"{name} {ms:.1f}" for name, ms in timings))
+    found = summary(report)
+    files = [str(out / name) for name in _FILES]
+    if as_json:
+        sys.stdout.write(json.dumps({**found, "files": files}) + "\n")
+    else:
+        sys.stdout.write(headline({"summary": found}) + "\n" + "\n".join(files) + "\n")
