@@ -27,6 +27,7 @@ from talkcodec.reference.codec import (
     check_picture,
     check_side,
 )
+from talkcodec.reference.scheduling import share_the_processor
 from talkcodec.types import U8
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class Av1PictureEncoder:
         frame.pts = self._count
         self._count += 1
         unit = b"".join(bytes(packet) for packet in self._context.encode(frame))
+        if key:
+            share_the_processor()
         header, payload = obu.split(unit)
         if not key:
             return EncodedPicture(payload, False, self._inter_quality)
