@@ -13,8 +13,8 @@ from talkcodec.bitstream.wire import (
     TICK_LIMIT,
     ByteReader,
     Limits,
+    write_integers,
     write_varint,
-    zigzag,
 )
 from talkcodec.errors import BitstreamError
 
@@ -51,9 +51,9 @@ class Reference:
         bits = _KEY * self.key | self.slot << _SLOT_SHIFT
         bits |= _IDENTITY * (self.identity is not None) | _WINDOW * (self.window is not None)
         parts = [bytes((REFERENCE, bits, self.sequence, self.codec)), write_varint(self.tick)]
-        parts.append(_write_integers(self.state))
+        parts.append(write_integers(self.state))
         if self.identity is not None:
-            parts.append(_write_integers(self.identity))
+            parts.append(write_integers(self.identity))
         if self.window is not None:
             parts += [side.to_bytes(2, "little") for side in self.window]
         return b"".join((*parts, self.picture))
@@ -71,10 +71,10 @@ class Reference:
             raise BitstreamError(f"expected a reference, found type {kind}, flags 0x{bits:02x}")
         sequence, codec = reader.uint(1), reader.uint(1)
         tick = reader.varint(TICK_LIMIT)
-        state = _read_integers(reader, MAX_STATE)
+        state = reader.integers(MAX_STATE)
         if not state:
             raise BitstreamError("expected a state of 1 integer or more, found none")
-        identity = _read_integers(reader, MAX_IDENTITY) if bits & _IDENTITY else None
+        identity = reader.integers(MAX_IDENTITY) if bits & _IDENTITY else None
         window = _read_window(reader) if bits & _WINDOW else None
         slot, key = bits >> _SLOT_SHIFT & (MAX_BANK - 1), bool(bits & _KEY)
         return cls(sequence, slot, key, tick, state, identity, window, codec, reader.rest())
@@ -102,15 +102,6 @@ class Reference:
             f"Reference {self.sequence} ({kind}, slot {self.slot}, tick {self.tick},"
             f" codec {self.codec}, {len(self.picture)} B)"
         )
-
-
-def _write_integers(values: tuple[int, ...]) -> bytes:
-    return write_varint(len(values)) + b"".join(write_varint(zigzag(value)) for value in values)
-
-
-def _read_integers(reader: ByteReader, most: int) -> tuple[int, ...]:
-    count = reader.varint(most + 1)
-    return tuple(reader.signed(STATE_LIMIT) for _ in range(count))
 
 
 def _read_window(reader: ByteReader) -> tuple[int, int, int, int]:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from talkcodec.errors import BitstreamError, TruncatedError
@@ -27,6 +29,7 @@ _KINDS: dict[int, WireKind] = {
 #: Ticks are below 2**48, a state's integers within ±2**20.
 TICK_LIMIT = 1 << 48
 STATE_LIMIT = 1 << 20
+_EXTRA_BITS = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,17 @@ def write_varint(value: int) -> bytes:
     return bytes(out)
 
 
-def zigzag(value: int) -> int:
-    """Map 0, -1, 1, -2, … to 0, 1, 2, 3, …"""
-    return value << 1 if value >= 0 else -(value << 1) - 1
+def write_integers(values: Sequence[int]) -> bytes:
+    """Return the count of ``values`` and their Exp-Golomb codes, filled up to a byte.
+
+    Most of a state's and an identity's integers are near 0: half the bytes of LEB128.
+    """
+    codes = [2 * value + 1 if value >= 0 else -2 * value for value in values]
+    bits = "".join(f"{'0' * (code.bit_length() - 1)}{code:b}" for code in codes)
+    size = -(-len(bits) // 8)
+    return write_varint(len(values)) + int(bits.ljust(8 * size, "0") or "0", 2).to_bytes(
+        size, "big"
+    )
 
 
 class ByteReader:
@@ -80,6 +91,7 @@ class ByteReader:
     def __init__(self, data: bytes, name: str) -> None:
         self._data = data
         self._at = 0
+        self._spare = 0
         self._name = name
 
     def take(self, count: int) -> bytes:
@@ -124,7 +136,32 @@ class ByteReader:
             if below >> shift == 0:
                 raise BitstreamError(f"expected an integer below {below} in {self._name}")
 
-    def signed(self, limit: int) -> int:
-        """Return a zigzag LEB128 integer within ±``limit``."""
-        code = self.varint(2 * limit + 1)
-        return code >> 1 if code & 1 == 0 else -(code >> 1) - 1
+    def integers(self, most: int) -> tuple[int, ...]:
+        """Return at most ``most`` integers within ±2**20, as ``write_integers`` wrote them."""
+        count = self.varint(most + 1)
+        bits = self._bits()
+        values = tuple(self._exp_golomb(bits) for _ in range(count))
+        # The generator has taken just the bytes it needed: what is left fills the last one.
+        if count and any(islice(bits, self._spare)):
+            raise BitstreamError(f"expected zero bits to fill a byte of {self._name}, found ones")
+        return values
+
+    def _bits(self) -> Iterator[int]:
+        while True:
+            byte = self.take(1)[0]
+            for self._spare in range(7, -1, -1):
+                yield byte >> self._spare & 1
+
+    def _exp_golomb(self, bits: Iterator[int]) -> int:
+        extra = 0
+        while not next(bits):
+            extra += 1
+            if extra > _EXTRA_BITS:
+                raise BitstreamError(f"expected integers within ±{STATE_LIMIT} in {self._name}")
+        code = 1
+        for _ in range(extra):
+            code = code << 1 | next(bits)
+        value = code >> 1 if code & 1 else -(code >> 1)
+        if abs(value) > STATE_LIMIT:
+            raise BitstreamError(f"expected integers within ±{STATE_LIMIT}, found {value}")
+        return value

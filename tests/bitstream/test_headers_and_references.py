@@ -163,7 +163,7 @@ def test_reference_bounds(bad: dict[str, object]) -> None:
 
 def test_reference_damage() -> None:
     plain = replace(REFERENCE, identity=None, window=None, state=(1,), tick=0).serialize()
-    assert plain[4:7] == b"\0\1\2"
+    assert plain[4:7] == b"\0\1\x60"
     for at, value in ((0, 1), (1, 0x40), (1, 0x80), (5, 0), (5, 65)):
         data = bytearray(plain)
         data[at] = value
@@ -179,6 +179,22 @@ def test_longer_forms_of_an_integer_are_refused() -> None:
         Reference.parse(plain[:4] + b"\xff" * 7 + plain[5:])
 
 
+def test_integers_near_zero_are_short() -> None:
+    small = replace(REFERENCE, state=(0, 1, -1, 0, 0, 2), identity=None, window=None, picture=b"")
+    # Count, then 1 + 3 + 3 + 1 + 1 + 5 bits.
+    assert len(small.serialize()) == 4 + 2 + 1 + 2
+
+
+def test_fill_bits_and_far_integers_are_refused() -> None:
+    plain = replace(REFERENCE, identity=None, window=None, state=(1,), tick=0).serialize()
+    with pytest.raises(BitstreamError, match="zero bits to fill a byte"):
+        Reference.parse(plain[:6] + b"\x61" + plain[7:])
+    for code in (2**21 + 2, 2**22 - 1, 2**22):
+        bits = f"{'0' * (code.bit_length() - 1)}{code:b}".ljust(48, "0")
+        with pytest.raises(BitstreamError, match="expected integers within"):
+            Reference.parse(plain[:6] + int(bits, 2).to_bytes(6, "big") + plain[7:])
+
+
 def test_large_references_are_refused_before_anything_is_allocated() -> None:
     data = REFERENCE.serialize() + bytes(300_000)
     tracemalloc.start()
@@ -192,7 +208,7 @@ def test_large_references_are_refused_before_anything_is_allocated() -> None:
 def test_counts_that_lie_allocate_nothing() -> None:
     tracemalloc.start()
     with pytest.raises(TruncatedError):
-        Reference.parse(bytes((2, 3, 0, 0, 0, 1, 2, 0x80, 2)))
+        Reference.parse(bytes((2, 3, 0, 0, 0, 1, 0x80, 0x80, 2)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000

@@ -98,8 +98,16 @@ class Bytes:
                 return value
 
     def integers(self) -> list[int]:
-        codes = [self.varint() for _ in range(self.varint())]
-        return [code // 2 if code % 2 == 0 else -(code + 1) // 2 for code in codes]
+        count, values, text = self.varint(), [], ""
+        while len(values) < count or "1" in text:
+            one = text.find("1")
+            if one < 0 or len(text) < 2 * one + 1:
+                assert len(values) < count
+                text += f"{self.uint(1):08b}"
+                continue
+            code, text = int(text[one : 2 * one + 1], 2), text[2 * one + 1 :]
+            values.append(code // 2 if code % 2 else -code // 2)
+        return values
 
 
 def read_tables(data: bytes) -> tuple[dict[str, Table], int, dict[int, int], bytes]:
