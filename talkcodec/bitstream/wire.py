@@ -79,10 +79,9 @@ def write_integers(values: Sequence[int]) -> bytes:
     """
     codes = [2 * value + 1 if value >= 0 else -2 * value for value in values]
     bits = "".join(f"{'0' * (code.bit_length() - 1)}{code:b}" for code in codes)
-    size = -(-len(bits) // 8)
-    return write_varint(len(values)) + int(bits.ljust(8 * size, "0") or "0", 2).to_bytes(
-        size, "big"
-    )
+    bits += "0" * (-len(bits) % 8)
+    packed = int(bits or "0", 2).to_bytes(len(bits) // 8, "big")
+    return write_varint(len(values)) + packed
 
 
 class ByteReader:

@@ -98,7 +98,8 @@ class Bytes:
                 return value
 
     def integers(self) -> list[int]:
-        count, values, text = self.varint(), [], ""
+        values: list[int] = []
+        count, text = self.varint(), ""
         while len(values) < count or "1" in text:
             one = text.find("1")
             if one < 0 or len(text) < 2 * one + 1:
