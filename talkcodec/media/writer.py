@@ -35,6 +35,8 @@ class VideoWriter:
         self._lossless = lossless
         self._stream: VideoStream | None = None
         self._last = -1
+        if not self._path.parent.is_dir():  # FFmpeg would notice at the first picture only
+            raise InputError(f"expected a video path to write, found {path}: no such folder")
         try:
             self._container = av.open(str(path), mode="w")
         except (av.error.FFmpegError, ValueError, OSError) as error:

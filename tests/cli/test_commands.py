@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands as a shell sees them: standard output, standard error, exit status, files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from talkcodec.cli.info import describe
+from talkcodec.media.reader import VideoReader
+from talkcodec.media.sources import builtin_source
+from talkcodec.media.writer import VideoWriter
+
+FRAMES = 20
+
+
+def talkcodec(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from talkcodec.cli.main import app; app()"]
+    return subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], words: str) -> None:
+    """Assert that a command failed with one line that contains ``words`` and no traceback."""
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("talkcodec: ")
+    assert words in lines[0]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "face.mp4"
+    with VideoWriter(path, Fraction(25)) as writer:
+        for frame in builtin_source(FRAMES / 25):
+            writer.write(frame.picture, frame.pts)
+    return path
+
+
+@pytest.fixture(scope="module")
+def stream(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stream") / "face.tkc"
+    done = talkcodec("encode", clip, path)
+    assert (done.returncode, done.stderr) == (0, "")
+    return path
+
+
+def test_info_adds_up(stream: Path) -> None:
+    done = talkcodec("info", stream, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["frames"] == FRAMES
+    assert (told["fps"], told["seconds"]) == (25.0, 0.8)
+    assert told["references"] >= 1
+    sizes, kbps = told["bytes"], told["kbps"]
+    assert sizes["total"] == stream.stat().st_size
+    assert sizes["total"] == sizes["references"] + sizes["motion"] + sizes["header"]
+    payload = (sizes["references"] + sizes["motion"]) * 8 / 0.8 / 1000
+    assert payload <= kbps["payload"] <= payload * 1.05  # the stream header is payload too
+    assert kbps["wire"] > kbps["payload"] + 10
+
+
+def test_decode_draws_every_frame_at_the_size_asked_for(stream: Path, tmp_path: Path) -> None:
+    done = talkcodec("decode", stream, tmp_path / "out.mp4", "--size", 512, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["frames"] == FRAMES
+    with VideoReader(tmp_path / "out.mp4") as reader:
+        frames = list(reader)
+    assert [frame.time for frame in frames] == [Fraction(i, 25) for i in range(FRAMES)]
+    assert frames[0].picture.shape == (512, 512, 3)
+
+
+def test_what_comes_out_looks_like_what_went_in(clip: Path, stream: Path, tmp_path: Path) -> None:
+    assert talkcodec("decode", stream, tmp_path / "out.mkv", "--lossless").returncode == 0
+    with VideoReader(clip) as one, VideoReader(tmp_path / "out.mkv") as other:
+        pairs = list(zip(one, other, strict=True))
+    errors = [np.abs(a.picture.astype(float) - b.picture).mean() for a, b in pairs]
+    assert max(errors) < 8.0
+
+
+def test_nothing_is_overwritten_unasked(clip: Path, stream: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious.mp4"
+    precious.write_bytes(b"mine")
+    refused(talkcodec("decode", stream, precious), "-y overwrites it")
+    refused(talkcodec("encode", clip, precious), "-y overwrites it")
+    assert precious.read_bytes() == b"mine"
+    refused(talkcodec("encode", clip, clip, "-y"), "expected an output other than the input")
+    assert talkcodec("decode", stream, precious, "-y").returncode == 0
+    assert precious.read_bytes() != b"mine"
+
+
+def test_of_a_truncated_file_the_good_part_is_written(stream: Path, tmp_path: Path) -> None:
+    cut, out = tmp_path / "cut.tkc", tmp_path / "out.mp4"
+    cut.write_bytes(stream.read_bytes()[:-40])
+    refused(talkcodec("decode", cut, out), "frames before it")
+    with VideoReader(out) as reader:
+        assert 0 < len(list(reader)) < FRAMES
+    done = talkcodec("info", cut, "--json")
+    refused(done, "expected a whole .tkc file")
+    told = json.loads(done.stdout)
+    assert not told["complete"]
+    assert 0 < told["frames"] < FRAMES
+
+
+def test_a_flipped_bit_is_noticed(stream: Path, tmp_path: Path) -> None:
+    data = bytearray(stream.read_bytes())
+    data[-60] ^= 4
+    bad = tmp_path / "bad.tkc"
+    bad.write_bytes(data)
+    refused(talkcodec("decode", bad, tmp_path / "out.mp4"), "expected")
+
+
+def test_foreign_files_are_refused_and_leave_nothing_behind(clip: Path, tmp_path: Path) -> None:
+    refused(talkcodec("decode", clip, tmp_path / "a.mp4"), "expected a .tkc file")
+    refused(talkcodec("info", clip), "expected a .tkc file")
+    refused(talkcodec("info", tmp_path / "none.tkc"), "No such file")
+    text = tmp_path / "text.txt"
+    text.write_text("hello")
+    refused(talkcodec("encode", text, tmp_path / "a.tkc"), "expected a video file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["text.txt"]
+
+
+def test_a_video_without_a_face_is_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    with VideoWriter(empty, Fraction(25)) as writer:
+        for tick in range(3):
+            writer.write(np.full((96, 96, 3), 128, np.uint8), tick)
+    refused(talkcodec("encode", empty, tmp_path / "a.tkc"), "found none in 3 frames")
+    assert not (tmp_path / "a.tkc").exists()
+
+
+def test_options_are_checked(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.tkc"
+    refused(talkcodec("encode", clip, out, "--size", 300), "expected a size of 256 or 512")
+    refused(talkcodec("encode", clip, out, "--tracker", "nose"), "expected a tracker")
+    assert talkcodec("encode", clip, out, "--group", 9).returncode == 2
+    assert talkcodec("nonsense").returncode == 2
+    assert not out.exists()
+
+
+def test_tracebacks_only_under_debug(tmp_path: Path) -> None:
+    done = talkcodec("--debug", "info", tmp_path / "none.tkc")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_describe_agrees_with_the_packets(stream: Path) -> None:
+    told, damage = describe(stream)
+    assert damage is None
+    assert told["complete"]
+
+
+def test_version_and_doctor() -> None:
+    told = json.loads(talkcodec("version", "--json").stdout)
+    assert told["format"] >= 1
+    assert len(told["tables"]) == 16
+    done = talkcodec("doctor", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, done.stdout
+    assert found["ok"]
+    assert {"python", "weights", "face tracker", "one OpenCV"} <= {
+        check["name"] for check in found["checks"]
+    }
+
+
+def test_bench_measures_every_stage() -> None:
+    from talkcodec.bench.speed import STAGES
+
+    done = talkcodec("bench", "--json", "--seconds", 0.8, "--size", 256)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["sizes"]["256"]
+    assert told["frames"] == FRAMES
+    for stage in STAGES:
+        assert told["stages"][stage]["calls"] >= 1, stage
+        assert 0 < told["stages"][stage]["median_ms"] <= told["stages"][stage]["p95_ms"]
+    assert told["fps"] > 0
+    assert 50 < told["peak_rss_mb"] < 4000
