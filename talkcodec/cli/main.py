@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from talkcodec.cli.bench import bench
+from talkcodec.cli.compare import compare
 from talkcodec.cli.decode import decode
 from talkcodec.cli.demo import demo
 from talkcodec.cli.doctor import doctor
@@ -68,5 +69,5 @@ def options(
         os.environ.setdefault(name, "1")
 
 
-for _command in (demo, encode, decode, info, bench, doctor, version):
+for _command in (demo, encode, decode, info, compare, bench, doctor, version):
     app.command()(_command)

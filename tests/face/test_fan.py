@@ -68,7 +68,9 @@ def test_without_a_start_box_its_own_detector_is_asked_for(cached: Path) -> None
     assert len(finder.find(small, 0.0)) <= MOST_FACES
 
 
-def test_a_network_that_sees_the_points_gives_the_face_back(cached: Path) -> None:
+def test_a_network_that_sees_the_points_gives_the_face_back(
+    cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Heat maps drawn at known places must come back as that face: crop, peaks, expansion."""
     assert cached.is_dir()
     finder = FaceAlignmentFinder(start=START)
@@ -80,7 +82,7 @@ def test_a_network_that_sees_the_points_gives_the_face_back(cached: Path) -> Non
     y, x = np.mgrid[0:64, 0:64] + 0.5
     spread = [np.exp(-((x - px) ** 2 + (y - py) ** 2) / 2) for px, py in places]
     heat = np.stack(spread).astype(np.float32)
-    finder._run = lambda _: heat  # type: ignore[method-assign]
+    monkeypatch.setattr(finder, "_run", lambda _: heat)
     (face,) = finder.find(portrait_picture(), 0.0)
     error = np.linalg.norm(face.landmarks[:, :2] - truth, axis=1)
     assert error.mean() < 1.5

@@ -14,7 +14,8 @@ from talkcodec.types import Box, FaceObservation
 def face(x: float, y: float, height: float) -> FaceObservation:
     """A face of ``height`` and 0.8 times that width about (x, y)."""
     grid = np.random.default_rng(1).uniform(-0.5, 0.5, (478, 3)).astype(np.float32)
-    landmarks = grid * np.float32([0.8 * height, height, height]) + np.float32([x, y, 0])
+    size, centre = (0.8 * height, height, height), (x, y, 0)
+    landmarks = (grid * size + centre).astype(np.float32)
     box = Box(x - 0.4 * height, y - height / 2, x + 0.4 * height, y + height / 2)
     return FaceObservation(landmarks, 1.0, box)
 
