@@ -54,7 +54,11 @@ class ReceiverCounts:
 
 
 class ReceiverSession:
-    """Takes messages; hands out whole packets for the decoder, and what to answer."""
+    """Takes messages; hands out whole packets for the decoder, and what to answer.
+
+    ``hello``: the answer to the first stream header. It comes at once, so that the sender learns
+    the round trip before it has filled any queue.
+    """
 
     def __init__(self, hello: Hello | None = None, repair: RepairConfig | None = None) -> None:
         self.counts = ReceiverCounts()
@@ -68,8 +72,7 @@ class ReceiverSession:
         self._newest: int | None = None
         self._report_at: float | None = None
         self._fare = ReceiverReport(tick=0, received=0, lost=0, delay_ms=0, held=())
-        if hello is not None:
-            self._answer(hello, Channel.CONTROL)
+        self._hello = hello
 
     @property
     def references_given_up(self) -> int:
@@ -173,6 +176,9 @@ class ReceiverSession:
         message = parse_control(data)
         if isinstance(message, Stream):
             self._deliver(message.header)
+            if self._hello is not None:
+                self._answer(self._hello, Channel.CONTROL)
+                self._hello = None
         elif isinstance(message, Bye):
             self.ended = message.reason or "the sender left"
         else:

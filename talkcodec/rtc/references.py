@@ -14,15 +14,33 @@ from dataclasses import dataclass
 #: Bytes that DTLS, SCTP, UDP and IPv4 add to a message of a data channel.
 MESSAGE_OVERHEAD = 95
 
+# A wait of more than this is a queue of our own making; how fast the pace follows.
+_LONG = 0.2
+_SLOWER, _FASTER = 0.6, 1.25
+
+# A chunk is missing when nothing came for this many intervals between chunks.
+_PATIENT = 2.5
+
 
 @dataclass(frozen=True, slots=True)
 class PaceConfig:
-    """``rate``: bits per second on the wire for reference chunks; ``kept``: references held
-    for repair, the oldest is forgotten beyond.
+    """How fast chunks leave.
+
+    ``rate``: bits per second on the wire at first; ``slowest`` and ``fastest``: where adaptation
+    ends. ``chunk``: bytes of a chunk at most; on a path of 40 kbit/s motion waits 0.14 s behind
+    one of 600 bytes and 0.22 s behind one of 1000. ``kept``: references held for repair, the oldest
+    is forgotten beyond.
     """
 
     rate: float = 64_000.0
+    slowest: float = 24_000.0
+    fastest: float = 256_000.0
+    chunk: int = 600
     kept: int = 8
+
+    def __post_init__(self) -> None:
+        if not 0 < self.slowest <= self.rate <= self.fastest or not 50 <= self.chunk <= 1000:
+            raise ValueError(f"expected slowest <= rate <= fastest, chunk 50 to 1000, found {self}")
 
 
 class ReferenceOutbox:
@@ -30,6 +48,7 @@ class ReferenceOutbox:
 
     def __init__(self, config: PaceConfig | None = None) -> None:
         self._config = config or PaceConfig()
+        self.rate = self._config.rate
         self._chunks: OrderedDict[int, list[bytes]] = OrderedDict()
         self._queue: deque[tuple[int, int]] = deque()
         self._free_at = float("-inf")
@@ -59,13 +78,22 @@ class ReferenceOutbox:
         self._queue.extendleft(reversed(again))
         return True
 
+    def adapt(self, queued: float) -> None:
+        """Take ``queued``, the seconds that a chunk waited on the path, and change the rate.
+
+        A chunk that waited long filled the queue in front of the bottleneck, where motion waits
+        as well; otherwise there is room. Loss says little on the paths we care about.
+        """
+        factor = _SLOWER if queued > _LONG else _FASTER
+        self.rate = min(max(self.rate * factor, self._config.slowest), self._config.fastest)
+
     def due(self, now: float) -> bytes | None:
         """Return the next chunk if the pace allows one at ``now`` (seconds)."""
         if not self._queue or now < self._free_at:
             return None
         sequence, index = self._queue.popleft()
         chunk = self._chunks[sequence][index]
-        self._free_at = now + (len(chunk) + MESSAGE_OVERHEAD) * 8 / self._config.rate
+        self._free_at = now + (len(chunk) + MESSAGE_OVERHEAD) * 8 / self.rate
         return chunk
 
     def next_due(self) -> float | None:
@@ -87,7 +115,7 @@ class RepairConfig:
 
     hole: float = 0.02
     tail: float = 0.25
-    retry: float = 0.25
+    retry: float = 0.3
     attempts: int = 20
     pending: int = 4
 
@@ -96,6 +124,8 @@ class RepairConfig:
 class _Pending:
     due: float
     missing: tuple[int, ...] | None
+    heard_at: float | None = None
+    interval: float = 0.0
     attempts: int = 0
     asked: float = float("-inf")
 
@@ -111,9 +141,14 @@ class RepairSchedule:
     def heard(self, sequence: int, index: int, missing: Sequence[int], now: float) -> None:
         """A chunk of an incomplete reference came; ``missing`` are the indexes still wanted."""
         entry = self._entry(sequence, now)
+        if entry.heard_at is not None:
+            entry.interval = max(now - entry.heard_at, entry.interval / 2)
+        entry.heard_at = now
         # The sender paces chunks in order, so a hole below the newest index is a loss.
         hole = any(wanted < index for wanted in missing)
-        wait = self._config.hole if hole else self._config.tail
+        # A slow pace is no loss: the tail may take as long as what came before it.
+        tail = max(self._config.tail, _PATIENT * entry.interval)
+        wait = self._config.hole if hole else tail
         entry.missing = tuple(missing)
         entry.due = max(now + wait, entry.asked + self._config.retry)
 

@@ -59,16 +59,26 @@ class SenderSession:
         self.rtt: float | None = None
         self.loss: float | None = None
         self._table_hash = table_hash
-        self._outbox = ReferenceOutbox(pace)
+        self._pace = pace or PaceConfig()
+        self._outbox = ReferenceOutbox(self._pace)
         self._waiting: deque[Outgoing] = deque(maxlen=MAX_WAITING)
         self._acknowledged: list[int] = []
         self._requested = False
         self._probe: tuple[int, float] | None = None
+        self._repaired: int | None = None
+        self._shortest: float | None = None
+        self._greeted = True
+        self._greeted_at: float | None = None
 
     @property
     def chunks_repaired(self) -> int:
         """Chunks sent again on request."""
         return self._outbox.repaired
+
+    @property
+    def pace(self) -> float:
+        """Bits per second on the wire that references get now."""
+        return self._outbox.rate
 
     def send(self, packet: Packet) -> None:
         """Queue one packet of the encoder for ``outgoing``."""
@@ -76,11 +86,12 @@ class SenderSession:
         if packet.kind == "header":
             self.counts.header_bytes += size
             self._tell(Stream(packet.data))
+            self._greeted = False
         elif packet.kind == "reference":
             sequence = Reference.parse(packet.data).sequence
             self.counts.references += 1
             self.counts.reference_bytes += size
-            self._outbox.add(sequence, fragment(packet.data, sequence))
+            self._outbox.add(sequence, fragment(packet.data, sequence, self._pace.chunk))
         else:
             self.counts.groups += 1
             self.counts.motion_bytes += size
@@ -98,7 +109,7 @@ class SenderSession:
             self.counts.invalid += 1
             return
         if isinstance(message, Nack):
-            self._probe = None
+            self._probe, self._repaired = None, message.sequence
             self._requested |= not self._outbox.repair(message.sequence, message.missing)
         elif isinstance(message, Acknowledge):
             self._arrived(message.sequence, now)
@@ -107,7 +118,7 @@ class SenderSession:
         elif isinstance(message, ReceiverReport):
             self._take_report(message)
         elif isinstance(message, Hello):
-            self._check(message)
+            self._check(message, now)
         elif isinstance(message, Bye):
             self.ended = message.reason or "the receiver left"
         else:
@@ -120,13 +131,15 @@ class SenderSession:
         """
         messages = list(self._waiting)
         self._waiting.clear()
+        if not self._greeted:
+            self._greeted, self._greeted_at = True, now
         chunk = self._outbox.due(now) if backlog == 0 else None
         if chunk is not None:
             self.counts.chunks += 1
             messages.append(Outgoing(Channel.REFERENCE, chunk))
             parsed = Chunk.parse(chunk)
             # The answer to the last chunk comes at once: a round trip, unless it needed repair.
-            last = parsed.index == parsed.count - 1
+            last = parsed.index == parsed.count - 1 and parsed.sequence != self._repaired
             self._probe = (parsed.sequence, now) if last else None
         return messages
 
@@ -148,6 +161,8 @@ class SenderSession:
         self._acknowledged.append(sequence)
         if self._probe is not None and self._probe[0] == sequence:
             self.rtt = now - self._probe[1]
+            self._shortest = min(self.rtt, self._shortest or self.rtt)
+            self._outbox.adapt(self.rtt - self._shortest)
         self._probe = None
 
     def _take_report(self, report: ReceiverReport) -> None:
@@ -156,7 +171,9 @@ class SenderSession:
         if self.counts.groups:
             self.loss = max(0.0, 1 - report.received / self.counts.groups)
 
-    def _check(self, hello: Hello) -> None:
+    def _check(self, hello: Hello, now: float) -> None:
+        if self._greeted_at is not None and self._shortest is None:
+            self.rtt = self._shortest = now - self._greeted_at
         found = (hello.version, hello.table_hash)
         if found != (VERSION, self._table_hash):
             self.ended = (

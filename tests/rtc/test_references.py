@@ -52,7 +52,7 @@ def test_repairs_go_first_and_a_chunk_is_queued_once() -> None:
 
 
 def test_a_forgotten_reference_cannot_be_repaired() -> None:
-    outbox = ReferenceOutbox(PaceConfig(rate=1e9, kept=2))
+    outbox = ReferenceOutbox(PaceConfig(rate=1e9, fastest=1e9, kept=2))
     for sequence in range(3):
         outbox.add(sequence, CHUNKS)
     assert not outbox.repair(0, None)
@@ -85,9 +85,34 @@ def test_a_missing_tail_is_given_time() -> None:
     schedule = RepairSchedule(RepairConfig(tail=0.2))
     schedule.heard(1, 0, [1, 2], 0.0)
     assert schedule.next_due() == pytest.approx(0.2)
-    schedule.heard(1, 1, [2], 0.1)
-    assert schedule.due(0.25) == []
-    assert schedule.due(0.31) == [(1, (2,))]
+    schedule.heard(1, 1, [2], 0.05)
+    assert schedule.due(0.24) == []
+    assert schedule.due(0.26) == [(1, (2,))]
+
+
+def test_a_slow_pace_is_no_loss() -> None:
+    schedule = RepairSchedule(RepairConfig(tail=0.2))
+    schedule.heard(1, 0, [1, 2], 0.0)
+    schedule.heard(1, 1, [2], 0.19)
+    assert schedule.due(0.19 + 0.47) == []
+    assert schedule.due(0.19 + 0.48) == [(1, (2,))]
+
+
+def test_the_pace_follows_the_queue_it_makes_within_bounds() -> None:
+    outbox = ReferenceOutbox(PaceConfig(rate=64e3, slowest=30e3, fastest=100e3))
+    outbox.adapt(0.5)
+    assert outbox.rate == pytest.approx(38.4e3)
+    outbox.adapt(0.5)
+    assert outbox.rate == 30e3
+    for _ in range(9):
+        outbox.adapt(0.01)
+    assert outbox.rate == 100e3
+
+
+@pytest.mark.parametrize("wrong", [{"rate": 1.0}, {"slowest": 0.0}, {"chunk": 1001}])
+def test_a_wrong_pace_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected slowest <= rate <= fastest"):
+        PaceConfig(**wrong)  # type: ignore[arg-type]
 
 
 def test_a_reference_never_heard_of_is_asked_for_whole() -> None:

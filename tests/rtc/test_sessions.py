@@ -31,7 +31,9 @@ class Wire:
 
     def __init__(self, config: LinkConfig, seed: int = 0) -> None:
         self.clock = ManualClock()
-        self.sender = SenderSession(TABLES.hash, PaceConfig(rate=64_000))
+        self.sender = SenderSession(
+            TABLES.hash, PaceConfig(rate=64_000, fastest=64_000, chunk=1000)
+        )
         self.receiver = ReceiverSession(greeting(TABLES.hash, (1, 2)))
         self.lossy = [VirtualLink(config, random.Random(seed + way)) for way in range(2)]
         self.sure = [VirtualLink(replace(config, loss=0), random.Random(0)) for _ in range(2)]
@@ -173,7 +175,7 @@ def test_chunks_wait_while_the_transport_is_full_and_motion_does_not() -> None:
     assert [message.channel for message in sender.outgoing(0.0, 0)] == [Channel.REFERENCE]
     deadline = sender.next_deadline()
     assert deadline is not None
-    assert deadline > 0.1
+    assert deadline > 0.08
 
 
 def test_reports_come_at_their_interval_and_name_what_is_held() -> None:
@@ -196,6 +198,21 @@ def test_acknowledgements_are_told_once() -> None:
     assert sender.take_acknowledged() == []
 
 
+def test_the_pace_slows_on_a_path_that_queues_and_not_on_one_that_is_far() -> None:
+    def pace(config: LinkConfig) -> float:
+        wire = Wire(config)
+        wire.sender = SenderSession(TABLES.hash)
+        wire.sender.send(Packet("header", b"\x01", 0))
+        wire.run(2.0)
+        for sequence in range(3):
+            wire.sender.send(big_reference(sequence))
+            wire.run(4.0)
+        return wire.sender.pace
+
+    assert pace(LinkConfig(rtt=0.6)) > 100_000
+    assert pace(LinkConfig(rtt=0.05, rate=30_000, queue=2.0)) < 40_000
+
+
 def test_farewells_end_the_other_side() -> None:
     wire = Wire(LinkConfig())
     wire.sender.end("lunch")
@@ -208,6 +225,7 @@ def test_farewells_end_the_other_side() -> None:
 def test_a_receiver_with_other_tables_is_refused() -> None:
     sender = SenderSession(TABLES.hash)
     receiver = ReceiverSession(greeting(bytes(8), (1,)))
+    receiver.receive(serialize_control(Stream(b"\x01")), 0.0)
     for message in receiver.outgoing(0.0, 0):
         sender.receive(message.data, 0.0)
     assert sender.ended is not None
