@@ -18,6 +18,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from talkcodec.bitstream import Reference, StreamHeader, classify
 from talkcodec.clock import SystemClock
@@ -60,7 +61,7 @@ class _Log:
     references: list[float] = field(default_factory=list)
 
 
-async def probe(config: ProbeConfig) -> dict[str, object]:
+async def probe(config: ProbeConfig) -> dict[str, Any]:
     """Run one call and return what it measured."""
     clock, log = SystemClock(), _Log()
     sender = SenderSession(_TABLES, PaceConfig(config.pace, chunk=config.chunk))
