@@ -13,6 +13,7 @@ from talkcodec.errors import MissingDependency
 from talkcodec.types import F64
 
 _COLUMNS = ("lpips", "dists")
+_TICKS = (5, 10, 20, 40, 80, 160)
 _RATES = {"payload_kbps": "payload", "wire_kbps": "wire"}
 
 
@@ -51,6 +52,8 @@ def _panel(axis: Any, clips: Sequence[Mapping[str, Any]], column: str, rate: str
     axis.plot(*zip(*dots, strict=True), "k.", markersize=3, alpha=0.5)
     axis.plot(*_curve(ours, column, rate), "k*", markersize=13, label="talkcodec")
     axis.set_xscale("log")
+    axis.set_xticks(_TICKS, [str(tick) for tick in _TICKS])
+    axis.minorticks_off()
     axis.set_xlabel(f"{_RATES[rate]} kbit/s")
     axis.set_ylabel(f"{column.upper()} (lower is better)")
     axis.grid(visible=True, which="both", alpha=0.25)

@@ -50,6 +50,8 @@ def read_model(folder: Path) -> dict[str, F32]:
         code = entry.get("quantization", {"dtype": "float32", "scale": 1, "min": 0})
         stored = np.dtype(code["dtype"]).newbyteorder("<")
         used = int(np.prod(entry["shape"])) * stored.itemsize
+        if used > len(data):
+            raise WeightsError(f"expected {used} bytes for {entry['name']}, found {len(data)}")
         raw, data = np.frombuffer(data[:used], stored), data[used:]
         values = raw.astype(np.float32) * np.float32(code["scale"]) + np.float32(code["min"])
         arrays[entry["name"]] = values.reshape(entry["shape"])
