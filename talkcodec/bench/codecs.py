@@ -162,7 +162,7 @@ def silent_stderr() -> Iterator[None]:
 
 # About 5 to 150 kbit/s at 256², closest together where a call at a low rate would work.
 _X26X_POINTS = (51, 47, 43, 39, 35, 31, 27)
-_SVT_POINTS = (70, 66, 63, 58, 53, 48, 43)
+_SVT_POINTS = (70, 66, 63, 58, 53, 48, 43, 35)
 _VP9_POINTS = (63, 60, 56, 52, 48, 44, 39)
 _X265_QUIET = "pools=none:frame-threads=1:info=0:log-level=none"
 
