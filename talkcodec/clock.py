@@ -68,5 +68,5 @@ class NullStopwatch(Stopwatch):
     """Times nothing, at next to no cost: the default of the live path."""
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Iterator[None]:  # noqa: ARG002 - the base class has it
         yield

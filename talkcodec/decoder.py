@@ -27,7 +27,7 @@ from talkcodec.bitstream import (
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.errors import BitstreamError
 from talkcodec.reference.codec import PictureDecoder, open_decoder
-from talkcodec.scene import Drawing, Scene, blend_layers
+from talkcodec.scene import Drawing, Scene, blend_layers, coded_layer
 from talkcodec.types import I32, U8
 
 
@@ -144,17 +144,17 @@ class Decoder:
         scene = self._require_scene()
         group = decode_group(data, scene.bank.states(), self._tables, self._last_tick)
         before = self._layer_before(group)
-        mode, values = (0, _NO_VALUES) if group.flow is None else (group.flow.mode, group.flow.values)
-        layers = blend_layers(before, (mode, values), len(group.states))
+        layer = coded_layer(group)
+        layers = blend_layers(before, layer, len(group.states))
         out = []
         if group.redundant is not None:
             copy = group.redundant
-            hold = blend_layers(None, (mode, values), 1)[0] if before is None else ()
+            hold = blend_layers(None, layer, 1)[0] if before is None else ()
             for tick, row in zip(copy.ticks, copy.states, strict=True):
                 drawing = Drawing(group.reference, scene.dequantise(row, copy.quantiser), hold)
                 out.append(DecodedState(tick, drawing, fresh=False))
-        for tick, row, layer in zip(group.ticks, group.states, layers, strict=True):
-            drawing = Drawing(group.reference, scene.dequantise(row, group.quantiser), layer)
+        for tick, row, bend in zip(group.ticks, group.states, layers, strict=True):
+            drawing = Drawing(group.reference, scene.dequantise(row, group.quantiser), bend)
             out.append(DecodedState(tick, drawing))
         if group.tick >= self._last_tick:
             self._last_tick = group.ticks[-1]
@@ -162,21 +162,18 @@ class Decoder:
         return out
 
     def _layer_before(self, group: MotionGroup) -> tuple[int, I32] | None:
-        """Return the layer of the group just before, if it was received and shares the reference."""
+        """Return the layer of the group just before, if it was received and fits."""
         if self._last_group is None:
             return None
         reference, last = self._last_group
         if reference != group.reference or not 0 < group.tick - last.ticks[-1] <= 2:
             return None
-        return (0, _NO_VALUES) if last.flow is None else (last.flow.mode, last.flow.values)
+        return coded_layer(last)
 
     def _require_scene(self) -> Scene:
         if self._scene is None:
             raise BitstreamError("expected a stream header first, found none")
         return self._scene
-
-
-_NO_VALUES: I32 = np.zeros(0, np.int32)
 
 
 def resize(picture: U8, side: int) -> U8:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,8 +39,8 @@ from talkcodec.preprocess.window import CropWindow
 from talkcodec.reference.codec import CodecId, open_decoder, open_encoder
 from talkcodec.reference.policy import RefreshConfig, RefreshPolicy
 from talkcodec.render.measure import small_luma
-from talkcodec.scene import Drawing, Scene, blend_layers
-from talkcodec.types import CANVAS, F64, I32, Frame, Packet, U8
+from talkcodec.scene import Drawing, Scene, blend_layers, coded_layer
+from talkcodec.types import CANVAS, F64, I32, U8, Frame, Packet
 
 #: A pause of more ticks than this between two frames ends a group early.
 MAX_PAUSE = 8
@@ -97,7 +98,8 @@ class Encoder:
         trace: Callable[[GroupTrace], None] | None = None,
     ) -> None:
         """``tracker``: by default the one of ``open_tracker()``. ``stopwatch`` times the stages
-        track, fit, encode, analyse and reference encode. ``trace`` hears of every group."""
+        track, fit, encode, analyse and reference encode. ``trace`` hears of every group.
+        """
         self.config = config or EncoderConfig()
         self._stopwatch = stopwatch or NullStopwatch()
         self._trace = trace
@@ -237,7 +239,7 @@ class Encoder:
         predicted = np.asarray(to_quantiser(choice.reference.state, quantiser), np.int32)
         rows = quantise_group(np.stack([sample.state for sample in samples]) * scale, predicted)
         ticks = [sample.tick for sample in samples]
-        gaps = tuple(b - a for a, b in zip(ticks, ticks[1:], strict=False))
+        gaps = tuple(b - a for a, b in pairwise(ticks))
         sequence = choice.reference.sequence
         group = MotionGroup(ticks[0], gaps, sequence, quantiser, rows, choice.flow)
         before = self._last_group
@@ -249,9 +251,8 @@ class Encoder:
         """Draw what the receiver will show and ask the policy whether it is good enough."""
         if self._requested:
             return True
-        values = (0, _NO_VALUES) if group.flow is None else (group.flow.mode, group.flow.values)
         state = self._scene.dequantise(group.states[-1], group.quantiser)
-        drawing = Drawing(group.reference, state, blend_layers(None, values, 1)[0])
+        drawing = Drawing(group.reference, state, blend_layers(None, coded_layer(group), 1)[0])
         error = self._analyst.shown_error(sample, drawing)
         time = float(sample.tick / self.config.tick_rate)
         gain = error - self._floor
@@ -317,6 +318,3 @@ class Encoder:
     def _shape(self, sample: Sample) -> F64:
         assert self._neutral is not None  # a sample exists, so it has been fitted
         return self._model.deform(self._neutral, sample.state * self._model.steps)
-
-
-_NO_VALUES: I32 = np.zeros(0, np.int32)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from talkcodec import weights
+from talkcodec.bitstream.motion import MotionGroup
 from talkcodec.bitstream.quantiser import MULTIPLIERS
 from talkcodec.bitstream.reference import Reference
 from talkcodec.clock import NullStopwatch, Stopwatch
@@ -27,7 +28,7 @@ STATE_BOUND = 4000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """A frame to draw. ``state``: float64 (D,) in model units; ``layers``: motion beyond the face."""
+    """A frame to draw. ``state``: float64 (D,) in model units; ``layers``: beyond the face."""
 
     reference: int
     state: F64
@@ -80,7 +81,7 @@ class Scene:
         self._views[reference.sequence] = view
 
     def view(self, sequence: int) -> ReferenceView:
-        """Return a banked reference, ready to be warped; ``MissingReference`` if it is not there."""
+        """Return a banked reference, ready to be warped, or raise ``MissingReference``."""
         self.bank.get(sequence)
         return self._views[sequence]
 
@@ -122,6 +123,13 @@ class Scene:
                 f"expected {expected} identity integers within ±{IDENTITY_LIMIT}, found"
                 f" {len(identity)} within ±{max(map(abs, identity), default=0)}"
             )
+
+
+def coded_layer(group: MotionGroup) -> tuple[int, I32]:
+    """Return mode and values of the layer of ``group``, mode 0 for none."""
+    if group.flow is None:
+        return 0, np.zeros(0, np.int32)
+    return group.flow.mode, group.flow.values
 
 
 def blend_layers(

@@ -24,7 +24,7 @@ Bool = npt.NDArray[np.bool_]
 #: Side of the coordinate system in which motion states live, whatever the picture's size.
 CANVAS = 256
 
-#: Landmarks in a dense observation: the 468 points of the MediaPipe face mesh and 2 × 5 of the irises.
+#: Landmarks of a dense observation: 468 of the MediaPipe face mesh and 2 × 5 of the irises.
 LANDMARKS = 478
 
 PacketKind = Literal["header", "reference", "motion"]

@@ -50,7 +50,8 @@ class Clip:
 @dataclass(frozen=True, slots=True)
 class Labels:
     """What the teacher saw. ``landmarks``: float32 (T, 478, 3) in source pixels; ``found``: bool
-    (T,); ``width``, ``height`` of the source."""
+    (T,); ``width``, ``height`` of the source.
+    """
 
     landmarks: F32
     found: Bool
@@ -103,7 +104,10 @@ def clips(data: Path, split: Split, *, permissive: bool = False, seconds: float 
 def pictures(clip: Clip) -> list[U8]:
     """Return all frames of ``clip``: uint8 (H, W, 3) each."""
     with av.open(str(clip.path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [
+            np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            for frame in container.decode(video=0)
+        ]
 
 
 def canvas(picture: U8, side: int = CANVAS) -> U8:

@@ -31,7 +31,8 @@ TYPICAL_IOD = 50.0
 @dataclass(frozen=True, slots=True)
 class Basis:
     """Principal components before a number of them is chosen: ``directions`` (n, 1434) of the
-    weighted data, ``shapes`` (n, 478, 3) unweighted, ``weights`` (478, 3)."""
+    weighted data, ``shapes`` (n, 478, 3) unweighted, ``weights`` (478, 3).
+    """
 
     directions: F64
     shapes: F64
@@ -39,6 +40,7 @@ class Basis:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--labels", type=Path, default=Path("runs/labels"))

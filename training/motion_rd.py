@@ -46,6 +46,7 @@ class Row(TypedDict):
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--labels", type=Path, default=Path("runs/labels"))
@@ -58,7 +59,7 @@ def main() -> None:
     grid = [(k, s, True) for k in (12, 16, 20, 24, 32) for s in (0.3, 0.4, 0.6)]
     for count, step, smoothed in [*grid, (24, 0.8, True), (24, 0.4, False)]:
         model = build_model(mean, identity, expression, count, step)
-        row = measure(model, train, val, step, smoothed)
+        row = measure(model, train, val, step, smoothed=smoothed)
         rows.append(row)
         print(
             f"| {count} | {step} | {'yes' if smoothed else 'no'} | {row['bytes_per_frame']:.2f} |"
@@ -82,15 +83,15 @@ def tracks(
 
 
 def measure(
-    model: ShapeModel, train: list[Track], val: list[Track], step: float, smoothed: bool
+    model: ShapeModel, train: list[Track], val: list[Track], step: float, *, smoothed: bool
 ) -> Row:
     """Fit tables on ``train``; return rate and errors on ``val``, each clip counting alike."""
-    samples = [code(model, *track, smoothed) for track in train]
+    samples = [code(model, *track, smoothed=smoothed) for track in train]
     intra = [build_table(column) for column in np.concatenate([s[0] for s in samples]).T]
     inter = [build_table(column) for column in np.concatenate([s[1] for s in samples]).T]
     rates, errors = [], []
     for rate, landmarks in val:
-        first, others, states, neutral = code(model, rate, landmarks, smoothed)
+        first, others, states, neutral = code(model, rate, landmarks, smoothed=smoothed)
         bits = sum(t.bits(v) for t, c in zip(intra, first.T, strict=True) for v in c.tolist())
         bits += sum(t.bits(v) for t, c in zip(inter, others.T, strict=True) for v in c.tolist())
         rates.append((bits / 8 + len(first) * HEADER_BYTES) / len(states))
@@ -113,7 +114,7 @@ def measure(
 
 
 def code(
-    model: ShapeModel, rate: Fraction, landmarks: F64, smoothed: bool
+    model: ShapeModel, rate: Fraction, landmarks: F64, *, smoothed: bool
 ) -> tuple[I32, I32, I32, F64]:
     """Return intra residuals, inter residuals, states and the neutral shape of a track."""
     neutral = neutral_shape(model, fit_identity(model, landmarks[0]))

@@ -14,7 +14,7 @@ class RecordedTracker:
         self._labels = labels
         self._next = 0
 
-    def track(self, picture: U8, time: float) -> FaceObservation | None:
+    def track(self, picture: U8, time: float) -> FaceObservation | None:  # noqa: ARG002 - protocol
         """Return the next frame's observation; ``picture`` and ``time`` are not looked at."""
         index, self._next = self._next, self._next + 1
         if index >= len(self._labels.found) or not self._labels.found[index]:

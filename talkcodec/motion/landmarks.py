@@ -49,6 +49,6 @@ def inter_ocular(landmarks: F32 | F64) -> F64:
 
 
 def opening(landmarks: F32 | F64, gap: tuple[int, int]) -> F64:
-    """Return the distance between an upper and a lower point, as a share of the inter-ocular one."""
+    """Return the distance of an upper and a lower point, as a share of the inter-ocular one."""
     distance = np.linalg.norm(landmarks[..., gap[0], :2] - landmarks[..., gap[1], :2], axis=-1)
     return np.asarray(distance / np.maximum(inter_ocular(landmarks), 1e-6), dtype=np.float64)

@@ -20,7 +20,7 @@ def quantise(steps_value: F64, predicted: I32) -> I32:
 
 
 def quantise_group(steps_values: F64, predicted: I32) -> I32:
-    """Quantise frames (g, D) in order, the first around ``predicted`` (D,), each around the last."""
+    """Quantise frames (g, D) in order: first around ``predicted`` (D,), each around the last."""
     rows = []
     for value in steps_values:
         predicted = quantise(value, predicted)

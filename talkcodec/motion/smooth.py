@@ -18,10 +18,11 @@ from talkcodec.types import F64
 @dataclass(frozen=True, slots=True)
 class SmoothingConfig:
     """``rest_cutoff``: Hz while still; ``speed_gain``: Hz gained per step/s of speed;
-    ``speed_cutoff``: Hz of the low pass on the speed itself."""
+    ``speed_cutoff``: Hz of the low pass on the speed itself.
+    """
 
-    rest_cutoff: float = 3.0
-    speed_gain: float = 0.6
+    rest_cutoff: float = 1.5
+    speed_gain: float = 0.25
     speed_cutoff: float = 8.0
 
 
@@ -48,7 +49,7 @@ class OneEuroFilter:
             speed - self._speed
         )
         # The raw speed joins in so that the first frame of a blink is already let through.
-        fastest = np.maximum(np.abs(self._speed), 0.5 * np.abs(speed))
+        fastest = np.maximum(np.abs(self._speed), 0.7 * np.abs(speed))
         cutoff = self._config.rest_cutoff + self._config.speed_gain * fastest
         self._raw = sample
         self._value = self._value + _gain(cutoff, interval) * (sample - self._value)

@@ -30,8 +30,8 @@ def extend(flow: F32, inside: Bool) -> F32:
     while levels[-1][1].shape[0] > 2:
         total, known = levels[-1]
         half = (known.shape[1] // 2, known.shape[0] // 2)
-        coarse_total = cv2.resize(total, half, interpolation=cv2.INTER_AREA)
-        coarse_known = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
+        coarse_total = np.asarray(cv2.resize(total, half, interpolation=cv2.INTER_AREA), np.float32)
+        coarse_known = np.asarray(cv2.resize(known, half, interpolation=cv2.INTER_AREA), np.float32)
         levels.append((coarse_total, coarse_known))
     total, known = levels.pop()
     filled = total / np.maximum(known, 1e-6)[..., None]
@@ -88,8 +88,8 @@ def whole_flow(face: F32, inside: Bool, target: F64, source: F64, coarse: int = 
     outside = near * extend(small.astype(np.float32), solid) + (1 - near) * head
     fade = np.clip((FADE_END - distance) / (FADE_END - FADE_START), 0, 1)
     fade = (fade * fade * (3 - 2 * fade))[..., None]
-    outside = cv2.resize(outside * fade, (side, side), interpolation=cv2.INTER_LINEAR)
+    spread = cv2.resize(outside * fade, (side, side), interpolation=cv2.INTER_LINEAR)
     # Feather over a few pixels so that no seam shows where the mesh ends.
-    soft = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
-    soft = cv2.GaussianBlur(soft, (5, 5), 0)[..., None] * inside[..., None]
-    return np.asarray(soft * face + (1 - soft) * outside, np.float32)
+    core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
+    soft = cv2.GaussianBlur(core, (5, 5), 0)[..., None] * inside[..., None]
+    return np.asarray(soft * face + (1 - soft) * spread, np.float32)

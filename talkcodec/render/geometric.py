@@ -172,7 +172,7 @@ def choose(
 
 
 def resample(picture: U8, flow: F32, box: tuple[slice, slice] | None = None) -> U8:
-    """Return ``picture`` (S, S, 3) sampled along ``flow`` (n, n, 2), within ``box`` of the result."""
+    """Return ``picture`` (S, S, 3) sampled along ``flow`` (n, n, 2), only in ``box``."""
     side = picture.shape[0]
     full = cv2.resize(flow, (side, side), interpolation=cv2.INTER_LINEAR) * np.float32(
         side / CANVAS

@@ -47,7 +47,7 @@ def basis(mode: int, side: int) -> F32:
     waves = np.cos(np.pi * np.arange(count)[:, None] * position[None, :])
     waves[1:] *= np.sqrt(2)
     products = np.einsum("ai,bj->ijab", waves, waves)
-    return products.reshape(side * side, count * count).astype(np.float32)
+    return np.asarray(products.reshape(side * side, count * count), np.float32)
 
 
 def layer_flow(mode: int, values: I32 | F32, side: int) -> F32:

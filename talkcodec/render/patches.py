@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 
 from talkcodec.motion.landmarks import (
-    BROWS,
     EYELIDS,
     IRISES,
     LEFT_EYE,
@@ -46,7 +45,7 @@ class Region:
 MOUTH = Region("mouth", LIPS, (LIPS_OUTER,), 0.10, 0.02)
 EYES = Region("eyes", EYELIDS + IRISES, (LEFT_EYE, RIGHT_EYE), 0.12, 0.012)
 REGIONS = (MOUTH, EYES)
-assert BROWS  # brows stay with the primary: they move without uncovering anything
+# Brows stay with the primary: they move without uncovering anything.
 
 
 def shape_distance(region: Region, target: F64, reference: F64) -> float:
@@ -64,11 +63,12 @@ def region_mask(region: Region, landmarks: F64, side: int) -> F32:
         hull = cv2.convexHull((landmarks[list(outline), :2] * scale - 0.5).astype(np.float32))
         cv2.fillConvexPoly(mask, np.rint(hull).astype(np.int32), 255)
     unit = float(np.linalg.norm(landmarks[468, :2] - landmarks[473, :2])) * scale
-    reach = max(int(round(region.margin * unit)), 1)
+    reach = max(round(region.margin * unit), 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    mask = cv2.dilate(mask, kernel)
+    wide = cv2.dilate(mask, kernel)
     blur = 2 * max(reach // 2, 1) + 1
-    return np.asarray(cv2.GaussianBlur(mask, (blur, blur), 0), np.float32) / 255
+    soft = np.asarray(cv2.GaussianBlur(wide, (blur, blur), 0), np.float32)
+    return soft * np.float32(1 / 255)
 
 
 def blend(base: U8, patch: U8, mask: F32) -> U8:

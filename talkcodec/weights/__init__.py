@@ -36,7 +36,7 @@ def path(name: str) -> Path:
 
 @cache
 def manifest() -> dict[str, dict[str, str]]:
-    """Return the manifest: per file its sha256, what made it, from what data, under what licence."""
+    """Return the manifest: per file its sha256, what made it, from what data, what licence."""
     entries: dict[str, dict[str, str]] = json.loads((FOLDER / "manifest.json").read_text())
     return entries
 

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layer explains smooth motion; the meter measures it; the error map is an SSIM."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from talkcodec.render.layer import (
+    LAYER_STEP,
+    MODES,
+    basis,
+    fit_layer,
+    layer_flow,
+    value_count,
+)
+from talkcodec.render.measure import (
+    MEASURE_SIDE,
+    FlowMeter,
+    error_map,
+    small_luma,
+    warp_luma,
+)
+from talkcodec.types import U8
+
+
+def texture(seed: int = 0) -> U8:
+    noise = np.random.default_rng(seed).normal(0, 1, (MEASURE_SIDE, MEASURE_SIDE))
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2)
+    return np.asarray(np.clip(128 + 300 * smooth, 0, 255), np.uint8)
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_basis_functions_have_unit_power_and_do_not_overlap(mode: int) -> None:
+    functions = basis(mode, 32)
+    assert functions.shape == (32 * 32, value_count(mode) // 2)
+    gram = functions.T @ functions / len(functions)
+    assert np.allclose(gram, np.eye(len(gram)), atol=0.02)
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_a_layer_is_fitted_back_from_its_own_flow(mode: int) -> None:
+    rng = np.random.default_rng(mode)
+    values = rng.integers(-4, 5, value_count(mode)).astype(np.int32)
+    flow = layer_flow(mode, values, 32)
+    found = fit_layer(flow, np.ones((32, 32), np.float32), mode, ridge=1e-6)
+    assert np.array_equal(found, values)
+
+
+def test_where_nothing_was_measured_the_layer_is_still() -> None:
+    flow = np.full((32, 32, 2), 9.0, np.float32)
+    assert not fit_layer(flow, np.zeros((32, 32), np.float32), 3).any()
+
+
+def test_off_is_no_motion() -> None:
+    assert not layer_flow(0, np.zeros(0, np.int32), 16).any()
+    assert value_count(0) == 0
+
+
+def test_the_meter_finds_a_shift_that_the_flow_did_not_know() -> None:
+    reference = texture()
+    known = np.zeros((MEASURE_SIDE, MEASURE_SIDE, 2), np.float32)
+    true = np.full_like(known, 4.0)  # canvas units: two pixels here
+    residual, confidence = FlowMeter().residual(reference, warp_luma(reference, true), known)
+    inner = np.s_[6:-6, 6:-6]
+    assert np.median(residual[inner][..., 0]) == pytest.approx(4.0, abs=LAYER_STEP)
+    assert np.median(residual[inner][..., 1]) == pytest.approx(4.0, abs=LAYER_STEP)
+    assert confidence[inner].mean() > 0.2
+
+
+def test_a_flat_picture_gives_no_confidence() -> None:
+    flat = np.full((MEASURE_SIDE, MEASURE_SIDE), 77, np.uint8)
+    known = np.zeros((MEASURE_SIDE, MEASURE_SIDE, 2), np.float32)
+    _, confidence = FlowMeter().residual(flat, flat, known)
+    assert confidence.max() < 1e-3
+
+
+def test_the_error_is_nought_for_equals_and_grows_with_blur() -> None:
+    sharp = texture()
+    errors = [
+        float(error_map(cv2.GaussianBlur(sharp, (0, 0), s).astype(np.uint8), sharp).mean())
+        for s in (0.5, 1.0, 2.0)
+    ]
+    assert float(np.abs(error_map(sharp, sharp)).max()) < 1e-4
+    assert errors == sorted(errors)
+    assert errors[0] > 0
+
+
+def test_small_luma_is_small_and_grey() -> None:
+    picture = np.zeros((256, 256, 3), np.uint8)
+    picture[..., 1] = 200
+    luma = small_luma(picture)
+    assert luma.shape == (MEASURE_SIDE, MEASURE_SIDE)
+    assert int(luma[0, 0]) == pytest.approx(0.587 * 200, abs=1)

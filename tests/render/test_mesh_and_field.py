@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flow meets landmarks, dies out in the background, and tears nowhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from talkcodec import weights
+from talkcodec.motion.landmarks import OVAL
+from talkcodec.render.field import FADE_END, extend, head_flow, rim_distance, whole_flow
+from talkcodec.render.mesh import face_flow, rasterise
+from talkcodec.types import F64, LANDMARKS
+
+MODEL, TOPOLOGY = weights.shape_model(), weights.topology()
+SIDE = 128
+
+
+def face(**pose: float) -> F64:
+    state = np.zeros(MODEL.dimension)
+    state[3:6] = (128, 128, np.log(52))
+    for index, value in pose.items():
+        state[{"pitch": 0, "yaw": 1, "roll": 2, "x": 3, "y": 4}[index]] += value
+    return MODEL.expand(MODEL.mean, state)
+
+
+def test_triangles_are_of_landmarks_and_wound_alike() -> None:
+    triangles = TOPOLOGY.triangles
+    assert triangles.min() >= 0
+    assert triangles.max() < LANDMARKS
+    corners = MODEL.mean[:, :2][triangles[: -TOPOLOGY.mouth]]
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    assert (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] > 0).mean() > 0.97
+
+
+@pytest.mark.parametrize("yaw", [0.0, 0.5, -0.7])
+def test_the_flow_carries_each_visible_landmark_to_its_place(yaw: float) -> None:
+    source, target = face(), face(yaw=yaw, x=6, roll=0.1)
+    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
+    nose = (1, 4, 5, 6)  # never hidden at these angles
+    for index in nose:
+        column, row = (target[index, :2] / 2).astype(int)
+        assert inside[row, column]
+        reached = (np.array([column, row]) + 0.5) * 2 + flow[row, column]
+        # The pixel's centre is up to a pixel and a half from the landmark.
+        assert np.abs(reached - source[index, :2]).max() < 3.5
+
+
+def test_a_turned_head_hides_its_far_side() -> None:
+    visible = {int(i) for i in np.unique(rasterise(TOPOLOGY, face(yaw=0.9), SIDE)) if i >= 0}
+    assert len(visible) < 0.85 * len(TOPOLOGY.triangles)
+
+
+def test_the_background_stays_where_it_is() -> None:
+    source, target = face(), face(x=10, y=4)
+    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
+    whole = whole_flow(flow, inside, target, source)
+    far = rim_distance(target, SIDE) > FADE_END
+    assert far.any()
+    assert np.abs(whole[far]).max() < 0.5
+    middle = whole[60:68, 66:74]
+    assert np.allclose(middle, (-10, -4), atol=0.5)
+
+
+@pytest.mark.parametrize("pose", [{"yaw": 0.4}, {"pitch": 0.4}, {"roll": 0.5}, {"x": 25.0}])
+def test_no_pose_tears_the_picture(pose: dict[str, float]) -> None:
+    source, target = face(), face(**pose)
+    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
+    whole = whole_flow(flow, inside, target, source)
+    assert np.isfinite(whole).all()
+    outside = rim_distance(target, SIDE) > 0.05
+    step = np.abs(np.diff(whole, axis=1)).max(-1)[outside[:, 1:] & outside[:, :-1]]
+    # Neighbours 2 canvas units apart must not move apart by much more than that.
+    assert step.max() < 3.0
+
+
+def test_one_bad_landmark_bends_only_its_neighbourhood() -> None:
+    source, target = face(), face(x=3)
+    broken = target.copy()
+    broken[50, :2] += (18, -12)
+    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
+    bad, bad_inside, _ = face_flow(TOPOLOGY, broken, source, SIDE)
+    good = whole_flow(flow, inside, target, source)
+    hurt = whole_flow(bad, bad_inside, broken, source)
+    changed = np.abs(good - hurt).max(-1) > 1.0
+    assert changed.mean() < 0.05
+
+
+def test_extension_fills_everything_and_keeps_what_is_known() -> None:
+    flow = np.zeros((64, 64, 2), np.float32)
+    inside = np.zeros((64, 64), bool)
+    inside[20:40, 20:40] = True
+    flow[inside] = (3.0, -1.0)
+    filled = extend(flow, inside)
+    assert np.allclose(filled, (3.0, -1.0), atol=1e-3)
+
+
+def test_the_heads_flow_is_the_ovals_similarity() -> None:
+    source, target = face(), face(roll=0.2, x=5)
+    flow = head_flow(target, source, SIDE)
+    for index in OVAL[::6]:
+        column, row = np.clip((target[index, :2] / 2).astype(int), 0, SIDE - 1)
+        reached = (np.array([column, row]) + 0.5) * 2 + flow[row, column]
+        assert np.abs(reached - source[index, :2]).max() < 2.5

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The codec end to end on a face whose motion is known: the built-in source and its track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from talkcodec import weights
+from talkcodec.bitstream import Reference, StreamHeader, decode_group
+from talkcodec.decoder import DecodedState, Decoder
+from talkcodec.encoder import Encoder, EncoderConfig, GroupTrace
+from talkcodec.errors import BitstreamError, MissingReference, VersionError
+from talkcodec.motion.landmarks import inter_ocular
+from talkcodec.render.measure import error_map, small_luma
+from talkcodec.types import F64, U8, Box, FaceObservation, Frame, Packet
+
+MODEL = weights.shape_model()
+RATE = Fraction(25)
+
+
+class KnownFace:
+    """A tracker that is told the landmarks, or None for a picture without a face."""
+
+    def __init__(self, track: list[F64 | None]) -> None:
+        self._track = iter(track)
+
+    def track(self, picture: U8, time: float) -> FaceObservation | None:  # noqa: ARG002
+        landmarks = next(self._track)
+        if landmarks is None:
+            return None
+        low, high = landmarks.min(0), landmarks.max(0)
+        box = Box(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+        return FaceObservation(landmarks.astype(np.float32), 1.0, box)
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def landmarks_at(index: int) -> F64:
+    """A head that sways, talks and blinks."""
+    state = np.zeros(MODEL.dimension)
+    state[1] = 0.15 * np.sin(index / 7)
+    state[2] = 0.05 * np.sin(index / 11)
+    state[3:6] = (128 + 5 * np.sin(index / 9), 132, np.log(52))
+    state[10:13] = np.array([6, 4, -5]) * MODEL.steps[10:13] * np.sin(index / np.array([3, 4, 5]))
+    return MODEL.expand(MODEL.mean, state)
+
+
+def picture_at(index: int, side: int = 256) -> U8:
+    """A textured picture that moves with the head a little."""
+    rng = np.random.default_rng(5)
+    coarse = rng.integers(40, 210, (16, 16, 3)).astype(np.float32)
+    import cv2
+
+    big = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+    shift = np.float32([[1, 0, 5 * np.sin(index / 9)], [0, 1, 0]])
+    moved = cv2.warpAffine(big, shift, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.clip(moved, 0, 255), np.uint8)
+
+
+def frames(count: int, side: int = 256) -> Iterator[Frame]:
+    return (Frame(picture_at(i, side), i, 1 / RATE) for i in range(count))
+
+
+def encode(count: int, config: EncoderConfig | None = None, **kwargs: object) -> list[Packet]:
+    encoder = Encoder(config, KnownFace([landmarks_at(i) for i in range(count)]), **kwargs)  # type: ignore[arg-type]
+    packets = [encoder.header()]
+    for frame in frames(count):
+        packets += encoder.encode(frame)
+    return packets + encoder.flush()
+
+
+def decode(packets: list[Packet]) -> list[DecodedState]:
+    decoder = Decoder()
+    return [state for packet in packets for state in decoder.receive(packet.data)]
+
+
+@pytest.fixture(scope="module")
+def stream() -> list[Packet]:
+    return encode(30)
+
+
+def test_every_frame_comes_out_once_and_in_order(stream: list[Packet]) -> None:
+    assert [state.tick for state in decode(stream)] == list(range(30))
+
+
+def test_a_stream_starts_with_header_and_key_reference(stream: list[Packet]) -> None:
+    assert [packet.kind for packet in stream[:2]] == ["header", "reference"]
+    header, first = StreamHeader.parse(stream[0].data), Reference.parse(stream[1].data)
+    assert header.table_hash == weights.tables().hash
+    assert first.key
+    assert first.identity is not None
+
+
+def test_what_is_shown_looks_like_what_was_seen(stream: list[Packet]) -> None:
+    decoder = Decoder()
+    for packet in stream:
+        for frame in decoder.decode(packet.data):
+            truth = small_luma(picture_at(frame.tick))
+            assert error_map(small_luma(frame.picture), truth).mean() < 0.15
+
+
+def test_coded_landmarks_stay_within_one_per_cent(stream: list[Packet]) -> None:
+    reference = Reference.parse(stream[1].data)
+    assert reference.identity is not None
+    neutral = MODEL.neutral(np.array(reference.identity) * MODEL.identity_steps)
+    errors = []
+    for state in decode(stream):
+        seen, truth = MODEL.expand(neutral, state.drawing.state), landmarks_at(state.tick)
+        distance = np.linalg.norm((seen - truth)[:, :2], axis=1)
+        errors.append(distance.mean() / inter_ocular(truth))
+    assert np.mean(errors) < 0.01
+
+
+def test_a_lost_motion_packet_costs_only_its_own_frames(stream: list[Packet]) -> None:
+    motion = [packet for packet in stream if packet.kind == "motion"]
+    kept = [packet for packet in stream if packet is not motion[3]]
+    whole = {state.tick: state.drawing.state for state in decode(stream)}
+    partial = {state.tick: state.drawing.state for state in decode(kept)}
+    assert len(whole) - len(partial) == 3
+    assert all(np.array_equal(whole[tick], partial[tick]) for tick in partial)
+
+
+def test_redundancy_brings_back_a_lost_group() -> None:
+    stream = encode(18, EncoderConfig(redundancy=True))
+    motion = [packet for packet in stream if packet.kind == "motion"]
+    kept = [packet for packet in stream if packet is not motion[2]]
+    exact = {state.tick: state for state in decode(stream) if state.fresh}
+    spare = {state.tick: state for state in decode(kept) if not state.fresh}
+    for tick in (6, 7, 8):
+        off = np.abs(spare[tick].drawing.state - exact[tick].drawing.state) / MODEL.steps
+        assert off.max() <= 2.0  # half a step of the coarsest quantiser, three times the finest
+
+
+@pytest.mark.parametrize("group", [1, 2, 4])
+@pytest.mark.parametrize("quantiser", [0, 3])
+def test_groups_and_quantisers_are_honoured(group: int, quantiser: int) -> None:
+    stream = encode(9, EncoderConfig(group=group, quantiser=quantiser, startup=0.0))
+    reference = Reference.parse(stream[1].data)
+    coded = [
+        decode_group(packet.data, {0: reference.state}, weights.tables())
+        for packet in stream
+        if packet.kind == "motion"
+    ]
+    assert [len(c.states) for c in coded][:-1] == [group] * (len(coded) - 1)
+    assert {c.quantiser for c in coded} == {quantiser}
+    assert sum(len(c.states) for c in coded) == 9
+
+
+def test_frames_of_the_same_tick_are_dropped_and_gaps_are_kept() -> None:
+    track: list[F64 | None] = [landmarks_at(i) for i in range(6)]
+    encoder = Encoder(EncoderConfig(startup=0.0), KnownFace(track))
+    packets = [encoder.header()]
+    for index, pts in enumerate((0, 20, 40, 1000, 1010, 5000)):  # milliseconds
+        packets += encoder.encode(Frame(picture_at(index), pts, Fraction(1, 1000)))
+    packets += encoder.flush()
+    assert [state.tick for state in decode(packets)] == [0, 1, 25, 125]
+
+
+def test_no_face_sends_nothing_and_a_face_that_comes_back_goes_on() -> None:
+    track = [None, None, *(landmarks_at(i) for i in range(6)), None, *(landmarks_at(9),) * 4]
+    encoder = Encoder(EncoderConfig(startup=0.0), KnownFace(track))
+    packets = [encoder.header()]
+    for index in range(len(track)):
+        packets += encoder.encode(Frame(picture_at(index), index, 1 / RATE))
+    packets += encoder.flush()
+    assert [state.tick for state in decode(packets)] == [*range(2, 8), *range(9, 13)]
+
+
+def test_a_requested_reference_is_a_key_that_stands_alone() -> None:
+    encoder = Encoder(EncoderConfig(startup=0.0), KnownFace([landmarks_at(i) for i in range(12)]))
+    packets = [encoder.header()]
+    for index, frame in enumerate(frames(12)):
+        if index == 6:
+            encoder.request_reference()
+        packets += encoder.encode(frame)
+    later = [p for p in packets if p.kind == "reference"][1]
+    assert Reference.parse(later.data).key
+    joined = Decoder()
+    joined.receive(encoder.header().data)
+    assert joined.receive(later.data) == []
+    motion = [p for p in packets if p.kind == "motion" and p.tick >= later.tick]
+    assert [s.tick for p in motion for s in joined.receive(p.data)] == [9, 10, 11]
+
+
+def test_the_bank_never_grows_beyond_what_the_header_says() -> None:
+    encoder = Encoder(
+        EncoderConfig(startup=0.0, bank=2), KnownFace([landmarks_at(i) for i in range(24)])
+    )
+    decoder = Decoder()
+    decoder.receive(encoder.header().data)
+    for frame in frames(24):
+        encoder.request_reference()
+        for packet in encoder.encode(frame):
+            decoder.receive(packet.data)
+            assert len(decoder.references) <= 2
+
+
+def test_a_trace_tells_of_every_group() -> None:
+    traces: list[GroupTrace] = []
+    encode(9, EncoderConfig(startup=0.0), trace=traces.append)
+    assert [len(trace.states) for trace in traces] == [3, 3, 3]
+    assert all(0 <= trace.error < 2 for trace in traces)
+
+
+def test_decoding_twice_gives_the_same_pictures(stream: list[Packet]) -> None:
+    first, second = Decoder(), Decoder()
+    for packet in stream:
+        a, b = first.decode(packet.data), second.decode(packet.data)
+        assert all(np.array_equal(x.picture, y.picture) for x, y in zip(a, b, strict=True))
+
+
+def test_another_size_is_drawn_on_request(stream: list[Packet]) -> None:
+    decoder = Decoder()
+    states = [state for packet in stream for state in decoder.receive(packet.data)]
+    assert decoder.render(states[-1]).shape == (256, 256, 3)
+    assert decoder.render(states[-1], 512).shape == (512, 512, 3)
+
+
+def test_a_large_canvas_works_too() -> None:
+    encoder = Encoder(
+        EncoderConfig(size=512, startup=0.0), KnownFace([2 * landmarks_at(i) for i in range(3)])
+    )
+    packets = [encoder.header()]
+    for frame in frames(3, side=512):
+        packets += encoder.encode(frame)
+    decoder = Decoder()
+    shown = [f.picture.shape for p in packets for f in decoder.decode(p.data)]
+    assert shown == [(512, 512, 3)] * 3
+
+
+def test_motion_before_its_reference_is_refused_and_harmless(stream: list[Packet]) -> None:
+    decoder = Decoder()
+    motion = next(packet for packet in stream if packet.kind == "motion")
+    with pytest.raises(BitstreamError, match="header"):
+        decoder.receive(motion.data)
+    decoder.receive(stream[0].data)
+    with pytest.raises(MissingReference):
+        decoder.receive(motion.data)
+    decoder.receive(stream[1].data)
+    assert len(decoder.receive(motion.data)) == 3
+
+
+def test_a_stream_for_other_tables_is_refused(stream: list[Packet]) -> None:
+    header = replace(StreamHeader.parse(stream[0].data), table_hash=b"\0" * 8)
+    with pytest.raises(VersionError, match="tables"):
+        Decoder().receive(header.serialize())
+
+
+@pytest.mark.parametrize("part", ["state", "identity", "slot"])
+def test_a_reference_that_does_not_fit_the_model_is_refused(
+    stream: list[Packet], part: str
+) -> None:
+    good = Reference.parse(stream[1].data)
+    bad = {
+        "state": replace(good, state=good.state[:-1]),
+        "identity": replace(good, identity=(200, *(good.identity or ())[1:])),
+        "slot": replace(good, slot=7),
+    }[part]
+    decoder = Decoder()
+    decoder.receive(stream[0].data)
+    with pytest.raises(BitstreamError, match="expected"):
+        decoder.receive(bad.serialize())
+    assert decoder.references == ()
+    decoder.receive(good.serialize())
+    assert decoder.references == (0,)
+
+
+def test_absurd_states_are_drawn_without_overflow(stream: list[Packet]) -> None:
+    good = Reference.parse(stream[1].data)
+    wild = replace(good, state=(2**20,) * len(good.state))
+    decoder = Decoder()
+    decoder.receive(stream[0].data)
+    decoder.receive(wild.serialize())
+    for packet in stream:
+        if packet.kind == "motion":
+            for frame in decoder.decode(packet.data):
+                assert frame.picture.dtype == np.uint8

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a choice in the encoder costs and gains: ``python -m training.study layers|banks|defaults``.
+
+Encodes clips with the teacher's landmarks, decodes them, and prints rate against LPIPS and DISTS
+for every variant. ``--split train`` is for choosing, ``--split val`` for reporting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from talkcodec.analysis import LayerConfig
+from talkcodec.decoder import Decoder
+from talkcodec.encoder import Encoder, EncoderConfig
+from talkcodec.metrics import Clip as MetricClip
+from talkcodec.metrics import open_metrics
+from talkcodec.reference.policy import RefreshConfig
+from talkcodec.types import U8, Frame, Packet
+from training.corpus import DATA, Clip, canvas, clips, load_labels, pictures
+from training.recorded import RecordedTracker
+
+#: Bits a second for references after the first, in the study of banks.
+BANK_RATES = (500.0, 1500.0, 3000.0)
+
+
+HEADING = (
+    "| variant | kbit/s | without first reference | motion B/frame | first reference B |"
+    " references | LPIPS | DISTS |\n|---|---|---|---|---|---|---|---|"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One clip under one variant. Rates in kbit/s, ``motion`` and ``first`` in bytes."""
+
+    kbps: float
+    without_first: float
+    motion: float
+    first: int
+    references: int
+    lpips: float
+    dists: float
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("study", choices=sorted(STUDIES))
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--labels", type=Path, default=Path("runs/labels"))
+    parser.add_argument("--split", choices=("train", "val"), default="train")
+    parser.add_argument("--clips", type=int, default=8, help="at most, one a person")
+    parser.add_argument("--frames", type=int, default=150, help="from each clip")
+    parser.add_argument("--every", type=int, default=10, help="score every n-th frame")
+    parser.add_argument("--out", type=Path, help="write the rows as JSON")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    chosen = one_a_person(clips(args.data, args.split, seconds=4), args.clips)
+    rows = {}
+    print(HEADING, flush=True)
+    for name, config in STUDIES[args.study].items():
+        outcomes = [measure(c, config, args.labels, args.frames, args.every) for c in chosen]
+        mean = {
+            field: float(np.mean([getattr(o, field) for o in outcomes]))
+            for field in Outcome.__dataclass_fields__
+        }
+        rows[name] = mean
+        print(
+            f"| {name} | {mean['kbps']:.2f} | {mean['without_first']:.2f} | {mean['motion']:.1f} |"
+            f" {mean['first']:.0f} | {mean['references']:.1f} | {mean['lpips']:.4f} |"
+            f" {mean['dists']:.4f} |",
+            flush=True,
+        )
+    if args.out:
+        args.out.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def measure(clip: Clip, config: EncoderConfig, labels: Path, frames: int, every: int) -> Outcome:
+    """Encode and decode the start of ``clip`` and score every ``every``-th frame."""
+    source = pictures(clip)[:frames]
+    tracker = RecordedTracker(load_labels(labels, clip))
+    encoder = Encoder(replace(config, tick_rate=clip.rate), tracker)
+    packets = [encoder.header()]
+    for index, picture in enumerate(source):
+        packets += encoder.encode(Frame(picture, index, 1 / clip.rate))
+    packets += encoder.flush()
+    shown = draw(packets, len(source), every)
+    truth = [canvas(picture, config.size) for picture in source[::every]]
+    suite = open_metrics(("lpips", "dists"))
+    rate = Fraction(clip.rate) / every
+    scores = suite.against(MetricClip(truth, rate)).score(MetricClip(shown, rate))
+    seconds = len(source) / float(clip.rate)
+    references = [len(p.data) for p in packets if p.kind == "reference"]
+    total = sum(len(p.data) for p in packets)
+    return Outcome(
+        kbps=total * 8 / seconds / 1000,
+        without_first=(total - references[0]) * 8 / seconds / 1000,
+        motion=sum(len(p.data) for p in packets if p.kind == "motion") / len(source),
+        first=references[0],
+        references=len(references),
+        lpips=float(np.nanmean(scores["lpips"])),
+        dists=float(np.nanmean(scores["dists"])),
+    )
+
+
+def draw(packets: Iterable[Packet], count: int, every: int) -> list[U8]:
+    """Return what a receiver shows at frames 0, ``every``, …: the newest drawn by then."""
+    decoder = Decoder()
+    pictures_at: dict[int, U8] = {}
+    for packet in packets:
+        for state in decoder.receive(packet.data):
+            if state.tick % every == 0:
+                pictures_at[state.tick] = decoder.render(state)
+    ticks = sorted(pictures_at)
+    return [
+        pictures_at[max((t for t in ticks if t <= tick), default=ticks[0])]
+        for tick in range(0, count, every)
+    ]
+
+
+def one_a_person(candidates: list[Clip], most: int) -> list[Clip]:
+    """Return at most ``most`` clips of different people, evenly spread."""
+    people = list({clip.identity: clip for clip in reversed(candidates)}.values())[::-1]
+    return people[:: max(len(people) // most, 1)][:most]
+
+
+_LAYERS = {
+    "off": (),
+    "affine": (1,),
+    "4x4": (2,),
+    "6x6": (3,),
+    "8x8": (4,),
+    "affine or 6x6": (1, 3),
+}
+STUDIES: dict[str, dict[str, EncoderConfig]] = {
+    "defaults": {"default": EncoderConfig()},
+    "layers": {
+        name: EncoderConfig(layers=replace(LayerConfig(), modes=modes))
+        for name, modes in _LAYERS.items()
+    },
+    "banks": {
+        f"bank {bank}, {rate:.0f} bit/s": EncoderConfig(
+            bank=bank, refresh=replace(RefreshConfig(), rate=rate)
+        )
+        for bank in (1, 2, 4, 8)
+        for rate in BANK_RATES
+    },
+}
+
+
+if __name__ == "__main__":
+    main()
