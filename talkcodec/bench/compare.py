@@ -17,8 +17,8 @@ from talkcodec.bench.html import write_html
 from talkcodec.bench.ladder import LADDER_METRICS, LadderPoint, Ladders, matched
 from talkcodec.bench.matched import bd_rate
 from talkcodec.bench.ours import DEFAULT_POINT, OurCodec
-from talkcodec.bench.plots import rd_png
-from talkcodec.bench.rates import channel_rate
+from talkcodec.bench.plots import rd_png, require_matplotlib
+from talkcodec.bench.rates import channel_rate, rtp_rate
 from talkcodec.bench.report import (
     MATCHED_COLUMNS,
     ClassicalOnClip,
@@ -67,6 +67,7 @@ class Comparison:
     """One run over several clips."""
 
     def __init__(self, options: CompareOptions, progress: Progress) -> None:
+        require_matplotlib()
         self.options = options
         self._progress = progress
         self._ours = OurCodec()
@@ -88,7 +89,10 @@ class Comparison:
             for number, path in enumerate(paths, 1):
                 self._progress(f"[{number}/{len(paths)}] {path.name}")
                 source = load_source(path, self.options.size, self.options.seconds)
-                clip, still = self._clip(source, video)
+                try:
+                    clip, still = self._clip(source, video)
+                except InputError as error:
+                    raise InputError(f"{path.name}: {error}") from error
                 clips.append(clip)
                 stills[source.name] = still
         report = Report(
@@ -123,12 +127,13 @@ class Comparison:
         label = ""
         for codec in self._codecs:
             ladder = self._ladders.points(source, codec)
-            nearest = _nearest(ladder, ours.default.payload_kbps)
-            run = codec.encode_decode(source.clip.frames, source.clip.fps, nearest.point)
-            at_our_rate = _point(nearest, mean_scores(score(run)))
+            point = point_at_rate(ladder, ours.default.payload_kbps)
+            run = codec.encode_decode(source.clip.frames, source.clip.fps, point)
+            rate = rtp_rate(run.packets, source.clip.seconds)
+            at_our_rate = Point(point, rate.payload, rate.wire, mean_scores(score(run)))
             codecs[codec.name] = _classical_on_clip(ladder, at_our_rate, ours)
             if shown is None or codec.name == "av1":
-                shown, label = run, f"{codec.name} {nearest.payload_kbps:.1f} kbit/s"
+                shown, label = run, f"{codec.name} {rate.payload:.1f} kbit/s"
         ours_label = f"talkcodec {ours.default.payload_kbps:.1f} kbit/s"
         panels = [("source", source.clip.frames), (ours_label, default_run.frames)]
         if shown is not None:
@@ -191,16 +196,18 @@ def _classical_on_clip(
             [(p.payload_kbps, p.scores[column]) for p in ladder],
             [(p.payload_kbps, p.scores[column]) for p in ours.points],
         )
-    points = [_point(p, p.scores) for p in ladder]
+    points = [Point(p.point, p.payload_kbps, p.wire_kbps, p.scores) for p in ladder]
     return ClassicalOnClip(points, matches, bd_rates, at_our_rate)
 
 
-def _point(ladder: LadderPoint, scores: Mapping[str, float]) -> Point:
-    return Point(ladder.point, ladder.payload_kbps, ladder.wire_kbps, scores)
+def point_at_rate(ladder: Sequence[LadderPoint], kbps: float) -> int:
+    """Return the operating point whose payload rate should be ``kbps``, or the ladder's end.
 
-
-def _nearest(ladder: Sequence[LadderPoint], kbps: float) -> LadderPoint:
-    return min(ladder, key=lambda p: abs(math.log(p.payload_kbps / kbps)))
+    The quality number is interpolated over the logarithm of the rate, which lands within a few
+    percent of it.
+    """
+    rates = [math.log(p.payload_kbps) for p in ladder]
+    return round(float(np.interp(math.log(kbps), rates, [p.point for p in ladder])))
 
 
 def _typical(per_frame: F64) -> int:

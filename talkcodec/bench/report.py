@@ -62,7 +62,7 @@ class Match:
 
 @dataclass(frozen=True)
 class ClassicalOnClip:
-    """A classical codec on one clip. ``at_our_rate``: its ladder point nearest to our payload."""
+    """A classical codec on one clip. ``at_our_rate``: coded again at about our payload."""
 
     ladder: Sequence[Point]
     matched: Mapping[str, Match]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -44,7 +45,7 @@ def folder(video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of one comparison with AV1."""
     out = tmp_path_factory.mktemp("report")
     options = CompareOptions(
-        codecs=("av1",), every=9, sweep=True, metrics=("vmaf",), cache=out / "cache"
+        codecs=("av1",), every=10, sweep=True, metrics=("vmaf",), cache=out / "cache"
     )
     lines: list[str] = []
     Comparison(options, lines.append).run([video], out)
@@ -79,6 +80,10 @@ def test_the_json_has_its_documented_structure(report: dict[str, Any]) -> None:
     match = codec["matched"]["lpips"]
     assert match["payload"]["relation"] in ("=", "≤", "≥")
     assert match["payload_ratio"]["kbps"] == pytest.approx(match["payload"]["kbps"] / total)
+    shown = codec["at_our_rate"]["payload_kbps"]
+    ends = [p["payload_kbps"] for p in codec["ladder"]]
+    wanted = min(max(total, ends[0]), ends[-1])
+    assert shown == pytest.approx(wanted, rel=0.25)
     assert "vmaf" in codec["at_our_rate"]["scores"] or "vmaf" in report["absent_metrics"]
 
 
@@ -120,7 +125,7 @@ def test_a_ladder_is_computed_once(
     video: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, codec = load_source(video), classical("av1")
-    ladders = Ladders(9, folder / "cache")
+    ladders = Ladders(10, folder / "cache")
     known = ladders.cached(source, codec)
     assert len(known) == len(codec.points)
     monkeypatch.setattr("talkcodec.bench.ladder.open_metrics", None)  # would fail if it were used
@@ -138,7 +143,7 @@ def test_the_command_prints_one_json_object(video: Path, folder: Path) -> None:
 
     app = typer.Typer()
     app.command()(compare)
-    arguments = [str(video), "--out", str(folder / "again"), "--codecs", "av1", "--every", "9"]
+    arguments = [str(video), "--out", str(folder / "again"), "--codecs", "av1", "--every", "10"]
     environment = {"TALKCODEC_CACHE": str(folder / "cache")}
     result = CliRunner().invoke(
         app, [*arguments, "--metrics", "psnr", "--json"], env=environment, catch_exceptions=False
@@ -147,6 +152,16 @@ def test_the_command_prints_one_json_object(video: Path, folder: Path) -> None:
     printed = json.loads(result.stdout)
     assert printed["clips"] == 1
     assert all(Path(name).is_file() for name in printed["files"])
+
+
+def test_a_clip_without_a_face_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "empty.mp4"
+    with VideoWriter(path, Fraction(25)) as writer:
+        for tick in range(3):
+            writer.write(np.full((64, 64, 3), 40 * tick, np.uint8), tick)
+    options = CompareOptions(codecs=(), every=3, metrics=(), cache=tmp_path)
+    with pytest.raises(InputError, match=r"empty\.mp4: expected a face in 3 frames"):
+        Comparison(options, [].append).run([path], tmp_path / "out")
 
 
 def test_a_missing_or_empty_input_is_one_line(tmp_path: Path) -> None:
