@@ -67,6 +67,7 @@ class Receiver:
             clock=self._clock,
         )
         self._ended = asyncio.Event()
+        self._ended_at: float | None = None
         self._failure: Exception | None = None
         self._worker = threading.Thread(target=self._work, name="receiver", daemon=True)
 
@@ -116,6 +117,8 @@ class Receiver:
         self._inbox.close()
         if self._worker.is_alive():
             await asyncio.to_thread(self._worker.join)
+        if self._ended_at is not None:
+            self._screen.freezes.ended(self._ended_at)
         self._session.end()
         await self._driver.close()
         if self._failure is not None:
@@ -128,7 +131,8 @@ class Receiver:
             self._inbox.put((now, packet))
         waits = self._screen.playout.waits if self._screen.playout else 0.0
         self._session.fare(self._screen.tick, waits, self._screen.held)
-        if self._session.ended is not None:
+        if self._session.ended is not None and self._ended_at is None:
+            self._ended_at = now
             self._ended.set()
 
     def _work(self) -> None:

@@ -8,6 +8,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -107,10 +108,13 @@ async def loopback(
     """
     clock = SystemClock()
     observer = Observer(config.tick_rate, recording, clock)
-    relay = await UdpRelay.open(clock=clock)
-    sender = Sender(config, on_frame=observer.encoded, clock=clock)
-    receiver = Receiver(observer.shown, clock=clock)
-    try:
+    async with AsyncExitStack() as stack:
+        relay = await UdpRelay.open(clock=clock)
+        stack.callback(relay.close)
+        receiver = Receiver(observer.shown, clock=clock)
+        stack.push_async_callback(receiver.close)
+        sender = Sender(config, on_frame=observer.encoded, clock=clock)
+        stack.push_async_callback(sender.close)
         answer = await receiver.answer(relay.offer(await sender.offer()))
         await sender.accept(relay.answer(answer))
         await receiver.connected()
@@ -120,10 +124,6 @@ async def loopback(
         # What is under way may arrive as late as everything before it did.
         await asyncio.sleep(link.rtt / 2 + link.jitter)
         relay.impair(LinkConfig())
-    finally:
-        await sender.close()
-        await receiver.close()
-        relay.close()
     begin = observer.first_capture or observer.last_capture
     first = observer.first_picture
     return Call(

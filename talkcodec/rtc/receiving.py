@@ -3,8 +3,12 @@
 
 Requests, acknowledgements and reports repeat themselves, so they travel unreliably: on the
 reliable channel one lost datagram holds all later ones up for a second, aiortc's shortest
-retransmission timeout. Time is seconds of the caller's clock. Nothing from the other side
-raises: what is no valid message is counted as ``invalid`` and ignored.
+retransmission timeout. Measured with ``rtc.probe`` (50 ms round trip, 3 kB references, median of
+20): at 30 % loss a reference takes 0.65 s this way and 2.2 s with reliable requests; at 20 %
+0.53 and 1.0 s; at 5 % 0.29 and 0.28 s.
+
+Time is seconds of the caller's clock. Nothing from the other side raises: what is no valid
+message is counted as ``invalid`` and ignored.
 """
 
 from __future__ import annotations

@@ -83,3 +83,8 @@ class FreezeMeter:
             self.freezes += stood > self._threshold
             self.longest = max(self.longest, stood)
         self._last = now
+
+    def ended(self, now: float) -> None:
+        """The call ended at ``now``: a picture that stood until then may have been a freeze."""
+        if self._last is not None and now > self._last:
+            self.shown(now)

@@ -9,6 +9,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from talkcodec.media.reader import VideoReader
@@ -95,3 +96,31 @@ def test_the_examples_call_each_other(tmp_path: Path) -> None:
         assert listening.wait(60) == 0
     with VideoReader(shown) as video:
         assert sum(1 for _ in video) > 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--input", "nowhere.mp4"], "expected a video file, found nowhere.mp4"),
+        (["--seconds", "0"], "expected 0 to 3600 seconds, found 0"),
+        (["--link", "loss=2", "--input", "nowhere.mp4"], "expected a loss between 0 and 1"),
+    ],
+)
+def test_wrong_options_are_told_in_one_line(
+    tmp_path: Path, options: list[str], message: str
+) -> None:
+    done = demo(tmp_path, *options)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_video_without_a_face_ends_well_and_shows_nothing(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "empty.mp4", Fraction(25)) as video:
+        for tick in range(15):
+            video.write(np.zeros((240, 320, 3), np.uint8), tick)
+    done = demo(tmp_path, "--input", "empty.mp4", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["frames_shown"], summary["references"]) == (0, 0)
+    assert summary["motion_delay_ms"] == {"p50": None, "p95": None, "max": None}

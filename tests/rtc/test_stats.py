@@ -14,6 +14,16 @@ def test_only_pictures_that_stand_too_long_are_freezes() -> None:
     assert round(meter.longest, 6) == 1.0
 
 
+def test_a_picture_that_stands_until_the_end_is_a_freeze() -> None:
+    meter = FreezeMeter()
+    meter.ended(1.0)
+    meter.shown(2.0)
+    meter.ended(1.5)
+    assert meter.freezes == 0
+    meter.ended(2.5)
+    assert meter.freezes == 1
+
+
 def test_waiting_for_the_first_picture_is_no_freeze() -> None:
     meter = FreezeMeter()
     meter.shown(100.0)
