@@ -160,8 +160,9 @@ def test_a_clip_without_a_face_is_named(tmp_path: Path) -> None:
         for tick in range(3):
             writer.write(np.full((64, 64, 3), 40 * tick, np.uint8), tick)
     options = CompareOptions(codecs=(), every=3, metrics=(), cache=tmp_path)
+    lines: list[str] = []
     with pytest.raises(InputError, match=r"empty\.mp4: expected a face in 3 frames"):
-        Comparison(options, [].append).run([path], tmp_path / "out")
+        Comparison(options, lines.append).run([path], tmp_path / "out")
 
 
 def test_a_missing_or_empty_input_is_one_line(tmp_path: Path) -> None:
