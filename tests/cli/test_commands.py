@@ -87,6 +87,18 @@ def test_what_comes_out_looks_like_what_went_in(clip: Path, stream: Path, tmp_pa
     assert max(errors) < 8.0
 
 
+def test_a_variable_frame_rate_comes_out_as_it_went_in(tmp_path: Path) -> None:
+    ticks = [0, 1, 2, 4, 5, 9, 10, 12, 13, 14, 20, 21]
+    source, coded, out = (tmp_path / name for name in ("in.mp4", "a.tkc", "out.mp4"))
+    with VideoWriter(source, Fraction(30)) as writer:
+        for tick, frame in zip(ticks, builtin_source(len(ticks) / 25), strict=True):
+            writer.write(frame.picture, tick)
+    assert talkcodec("encode", source, coded).returncode == 0
+    assert talkcodec("decode", coded, out).returncode == 0
+    with VideoReader(out) as reader:
+        assert [frame.time for frame in reader] == [Fraction(tick, 30) for tick in ticks]
+
+
 def test_nothing_is_overwritten_unasked(clip: Path, stream: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious.mp4"
     precious.write_bytes(b"mine")
