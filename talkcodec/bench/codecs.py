@@ -65,15 +65,16 @@ class VideoCodec(Protocol):
 
 @dataclass(frozen=True)
 class ClassicalCodec:
-    """An FFmpeg encoder with fixed options and one quality number."""
+    """An FFmpeg encoder with fixed options and one number that sets its rate.
+
+    ``options``: FFmpeg's, in which "{point}", "{crf}" (at most 63) and "{maxrate}" are filled in.
+    """
 
     name: str
     encoder: str
     decoder: str
     points: tuple[int, ...]
     options: Mapping[str, str]
-    #: Name of FFmpeg's private parameter string, and its content ("{point}", "{maxrate}" filled).
-    parameters: tuple[str, str] | None = None
 
     def settings(self, point: int) -> str:
         options = sorted(self._filled(point).items())
@@ -88,14 +89,12 @@ class ClassicalCodec:
         return CodecRun(decoded, [p.size - sei_bytes(bytes(p), self.decoder) for p in packets])
 
     def _filled(self, point: int) -> dict[str, str]:
-        # Peaks are held to about twice the usual rate of that quality over one second.
+        # FFmpeg stops at crf 63, SVT-AV1 itself goes on to 70, where its lowest rates are.
+        # Peaks are held to about twice the usual rate of a quality, over one second.
         maxrate = max(16, round(500 * 2 ** ((23 - point) / 6)))
-        # FFmpeg stops at 63, SVT-AV1 itself goes on to 70, where its lowest rates are.
-        options = {"threads": "1", **self.options, "crf": str(min(point, 63))}
-        if self.parameters:
-            key, text = self.parameters
-            options[key] = text.format(point=point, maxrate=maxrate)
-        return options
+        fill = {"point": point, "crf": min(point, 63), "maxrate": maxrate}
+        options = {"threads": "1", **self.options}
+        return {key: text.format(**fill) for key, text in options.items()}
 
     def _encode(
         self, frames: Sequence[U8], fps: Fraction, point: int
@@ -172,34 +171,62 @@ _CALL = (
         "libx264",
         "h264",
         _X26X_POINTS,
-        {"preset": "medium", "tune": "zerolatency"},
-        ("x264-params", "keyint=infinite:vbv-maxrate={maxrate}:vbv-bufsize={maxrate}"),
+        {
+            "preset": "medium",
+            "tune": "zerolatency",
+            "crf": "{crf}",
+            "x264-params": "keyint=infinite:vbv-maxrate={maxrate}:vbv-bufsize={maxrate}",
+        },
+    ),
+    # A call's link does not grant a quality, it grants a rate: the price of holding it.
+    ClassicalCodec(
+        "x264-abr",
+        "libx264",
+        "h264",
+        (8, 12, 18, 27, 40, 60, 90, 135),
+        {
+            "preset": "medium",
+            "tune": "zerolatency",
+            "b": "{point}k",
+            "x264-params": "keyint=infinite:vbv-maxrate={point}:vbv-bufsize={point}",
+        },
     ),
     ClassicalCodec(
         "x265",
         "libx265",
         "hevc",
         _X26X_POINTS,
-        {"preset": "medium", "tune": "zerolatency"},
-        (
-            "x265-params",
-            "keyint=-1:vbv-maxrate={maxrate}:vbv-bufsize={maxrate}:" + _X265_QUIET,
-        ),
+        {
+            "preset": "medium",
+            "tune": "zerolatency",
+            "crf": "{crf}",
+            "x265-params": ("keyint=-1:vbv-maxrate={maxrate}:vbv-bufsize={maxrate}:" + _X265_QUIET),
+        },
     ),
     ClassicalCodec(
         "vp9",
         "libvpx-vp9",
         "vp9",
         _VP9_POINTS,
-        {"deadline": "realtime", "cpu-used": "5", "lag-in-frames": "0", "b": "0", "g": "99999"},
+        {
+            "deadline": "realtime",
+            "cpu-used": "5",
+            "lag-in-frames": "0",
+            "b": "0",
+            "g": "99999",
+            "crf": "{crf}",
+        },
     ),
     ClassicalCodec(
         "av1",
         "libsvtav1",
         "libdav1d",
         _SVT_POINTS,
-        {"preset": "8"},
-        ("svtav1-params", "crf={point}:pred-struct=1:keyint=-1:lp=1"),
+        {
+            "preset": "8",
+            "crf": "{crf}",
+            "svtav1-params": "crf={point}:pred-struct=1:keyint=-1:lp=1",
+        },
     ),
 )
 
@@ -209,16 +236,14 @@ _OFFLINE = (
         "libx264",
         "h264",
         _X26X_POINTS,
-        {"preset": "veryslow"},
-        ("x264-params", "keyint=infinite"),
+        {"preset": "veryslow", "crf": "{crf}", "x264-params": "keyint=infinite"},
     ),
     ClassicalCodec(
         "x265-offline",
         "libx265",
         "hevc",
         _X26X_POINTS,
-        {"preset": "veryslow"},
-        ("x265-params", "keyint=-1:" + _X265_QUIET),
+        {"preset": "veryslow", "crf": "{crf}", "x265-params": "keyint=-1:" + _X265_QUIET},
     ),
     ClassicalCodec(
         "vp9-offline",
@@ -232,6 +257,7 @@ _OFFLINE = (
             "auto-alt-ref": "1",
             "b": "0",
             "g": "99999",
+            "crf": "{crf}",
         },
     ),
     ClassicalCodec(
@@ -239,18 +265,26 @@ _OFFLINE = (
         "libsvtav1",
         "libdav1d",
         _SVT_POINTS,
-        {"preset": "4"},
-        ("svtav1-params", "crf={point}:keyint=-1:lp=1"),
+        {
+            "preset": "4",
+            "crf": "{crf}",
+            "svtav1-params": "crf={point}:keyint=-1:lp=1",
+        },
     ),
 )
 
 NAMES = tuple(codec.name for codec in _CALL)
+OFFLINE_NAMES = tuple(codec.name.removesuffix("-offline") for codec in _OFFLINE)
 
 
 def classical(name: str, mode: Mode = "call") -> ClassicalCodec:
-    """Return the codec called ``name`` (one of :data:`NAMES`) with ``mode``'s settings."""
+    """Return the codec called ``name`` with ``mode``'s settings.
+
+    ``name``: one of :data:`NAMES`, or of :data:`OFFLINE_NAMES` for offline settings.
+    """
     wanted = name if mode == "call" else f"{name}-offline"
-    for codec in (*_CALL, *_OFFLINE):
+    for codec in _CALL if mode == "call" else _OFFLINE:
         if codec.name == wanted:
             return codec
-    raise InputError(f"expected a codec out of {', '.join(NAMES)}, found {name!r}")
+    names = NAMES if mode == "call" else OFFLINE_NAMES
+    raise InputError(f"expected a codec out of {', '.join(names)}, found {name!r}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from talkcodec.bench.codecs import ClassicalCodec, CodecRun, Mode, classical
+from talkcodec.bench.codecs import OFFLINE_NAMES, ClassicalCodec, CodecRun, classical
 from talkcodec.bench.html import write_html
 from talkcodec.bench.ladder import LADDER_METRICS, LadderPoint, Ladders, matched
 from talkcodec.bench.matched import bd_rate
@@ -59,8 +59,11 @@ class CompareOptions:
 
     def classical(self) -> list[ClassicalCodec]:
         """Return the classical codecs asked for, call settings first."""
-        modes: tuple[Mode, ...] = ("call", "offline") if self.offline else ("call",)
-        return [classical(name, mode) for mode in modes for name in self.codecs]
+        codecs = [classical(name) for name in self.codecs]
+        if self.offline:
+            known = [name for name in self.codecs if name in OFFLINE_NAMES]
+            codecs += [classical(name, "offline") for name in known]
+        return codecs
 
 
 class Comparison:

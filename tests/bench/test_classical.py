@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from talkcodec.bench.codecs import NAMES, Mode, classical, sei_bytes
+from talkcodec.bench.codecs import NAMES, OFFLINE_NAMES, Mode, classical, sei_bytes
 from talkcodec.errors import InputError
 from talkcodec.metrics.picture import psnr
 from talkcodec.types import U8
@@ -27,8 +27,10 @@ def moving(frames: int = 12, side: int = 64) -> list[U8]:
     return pictures
 
 
-@pytest.mark.parametrize("mode", ["call", "offline"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [*((name, "call") for name in NAMES), *((name, "offline") for name in OFFLINE_NAMES)],
+)
 def test_frames_come_back_in_order_and_better_points_cost_more(
     name: str, mode: Mode, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,6 +54,13 @@ def test_settings_name_everything_that_matters() -> None:
     assert codec.settings(70) != codec.settings(63)
     assert "crf=70:pred-struct=1:keyint=-1" in codec.settings(70)
     assert classical("x264").settings(30) != classical("x264", "offline").settings(30)
+
+
+def test_a_rate_controlled_encoder_holds_its_rate() -> None:
+    codec, pictures = classical("x264-abr"), moving(75)
+    for point in (8, 27):
+        packets = codec.encode_decode(pictures, FPS, point).packets
+        assert sum(packets) * 8 / 1000 / 3 < 1.3 * point
 
 
 def test_an_unknown_codec_is_refused() -> None:
