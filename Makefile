@@ -10,12 +10,12 @@ PACKETS ?= 2000000
 
 SOURCES := talkcodec sender receiver training tests examples
 
-.PHONY: help setup demo test lint types imports pytest fuzz clean
+.PHONY: help setup demo test lint types imports pytest fuzz metrics-weights clean
 
 help:
 	@echo "make demo   a loopback call; writes demo-out/"
 	@echo "make test   linters, types, import contracts, all tests"
-	@echo "make lint | types | imports | pytest | fuzz | clean"
+	@echo "make lint | types | imports | pytest | fuzz | metrics-weights | clean"
 
 # --no-deps: the lists are complete, and mediapipe must not bring a second OpenCV.
 $(VENV)/.live: requirements/build.txt requirements/live.txt pyproject.toml
@@ -55,6 +55,10 @@ pytest: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m talkcodec.bitstream.fuzz --packets $(PACKETS)
+
+# Once, by npm: the weights of the identity score, into the user's cache. Never at run time.
+metrics-weights: $(VENV)/.dev
+	$(BIN)/python -m talkcodec.metrics.fetch
 
 clean:
 	rm -rf $(VENV) demo-out out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
