@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From packet sizes to kbit/s, alone and with what the network adds to them.
 
-The constants are measurements: see CONTRIBUTING.md. IPv4 throughout.
+The channel's constants were measured on a pair of aiortc 1.16 peers over IPv4 (figures in
+tests/bench/test_rates.py), RTP's are its header sizes.
 """
 
 from __future__ import annotations
