@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from talkcodec import weights
 from talkcodec.clock import Clock, Stopwatch, SystemClock
@@ -53,7 +55,9 @@ class Sender:
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._encoder = Encoder(config, tracker, stopwatch)
+        # A receiver would stand still if it had to wait for every new reference.
+        live = replace(config or EncoderConfig(), acknowledged=True)
+        self._encoder = Encoder(live, tracker, stopwatch)
         self._session = SenderSession(weights.tables().hash, pace)
         self._driver = Driver(self._session, self._clock, self._listen)
         self._loop = asyncio.get_running_loop()
@@ -62,6 +66,8 @@ class Sender:
         self._captured = self._encoded = 0
         self._failure: Exception | None = None
         self._wanted = threading.Event()
+        # At most one of 256 sequence numbers each: older ones are overwritten.
+        self._arrived: deque[int] = deque(maxlen=256)
         self._worker = threading.Thread(target=self._work, name="sender", daemon=True)
 
     async def offer(self) -> str:
@@ -133,6 +139,8 @@ class Sender:
         if self._wanted.is_set():
             self._wanted.clear()
             self._encoder.request_reference()
+        while self._arrived:
+            self._encoder.acknowledge(self._arrived.popleft())
         self._hand_over(self._encoder.encode(frame))
         self._encoded += 1
         if self._on_frame is not None:
@@ -152,6 +160,7 @@ class Sender:
         """Look at what a message of the receiver has changed."""
         if self._session.take_request():
             self._wanted.set()
+        self._arrived.extend(self._session.take_acknowledged())
         if self._session.ended is not None and self._failure is None:
             self._failure = TalkcodecError(
                 f"expected a call, found it ended: {self._session.ended}"

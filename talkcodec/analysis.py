@@ -6,6 +6,7 @@ Run by the encoder once a group, on the group's last frame.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,8 +58,8 @@ class Choice:
 class LayerConfig:
     """``modes``: layers to try, besides none. ``price``: error (1 - SSIM) a byte must save."""
 
-    modes: tuple[int, ...] = (1, 3)
-    price: float = 0.0004
+    modes: tuple[int, ...] = (3,)
+    price: float = 0.002
 
 
 class Analyst:
@@ -71,10 +72,15 @@ class Analyst:
         self._meter = FlowMeter()
         self._small: dict[int, U8] = {}
 
-    def choose(self, sample: Sample, candidates: int = 2) -> Choice:
-        """Return the best banked reference and layer for ``sample``; the bank is not empty."""
+    def choose(self, sample: Sample, candidates: int = 2, absent: Collection[int] = ()) -> Choice:
+        """Return the best banked reference and layer for ``sample``; the bank is not empty.
+
+        ``absent``: sequence numbers that the receiver may not hold yet, used only if all are.
+        """
         target = self._scene.target(sample.state * self._scene.model.steps)
-        ranked = sorted(self._scene.bank, key=lambda r: self._distance(r, target, sample.tick))
+        held = [r for r in self._scene.bank if r.sequence not in absent]
+        usable = held or list(self._scene.bank)
+        ranked = sorted(usable, key=lambda r: self._distance(r, target, sample.tick))
         best: tuple[float, BankedReference, Flow] | None = None
         for reference in ranked[:candidates]:
             view = self._scene.view(reference.sequence)

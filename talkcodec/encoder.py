@@ -57,7 +57,9 @@ class EncoderConfig:
     ``group``: frames per motion packet, 1 to 4. ``quantiser``: 0 (finest) to 3. ``redundancy``:
     whether packets carry a coarse copy of the previous group. ``bank``: references the receiver
     keeps, 1 to 8. ``codec``: of reference pictures. ``startup``: seconds to wait for a frame
-    with open eyes before the first reference is sent regardless.
+    with open eyes before the first reference is sent regardless. ``acknowledged``: draw only from
+    references that ``Encoder.acknowledge`` was told of, as a call must, whose receiver would
+    otherwise stand still while a reference travels.
     """
 
     size: int = CANVAS
@@ -68,6 +70,7 @@ class EncoderConfig:
     bank: int = 4
     codec: CodecId = CodecId.AV1
     startup: float = 0.4
+    acknowledged: bool = False
     refresh: RefreshConfig = field(default_factory=RefreshConfig)
     layers: LayerConfig = field(default_factory=LayerConfig)
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
@@ -121,8 +124,8 @@ class Encoder:
         self._last_group: MotionGroup | None = None
         self._sequence = -1
         self._used: dict[int, int] = {}
-        self._cost = 12_000.0
         self._floor = 0.05
+        self._travelling: set[int] = set()
         self._requested = False
         self._eyes = 0.0
         self._window_told: tuple[int, int, int, int] | None = None
@@ -143,13 +146,21 @@ class Encoder:
         """Ask for a new key reference with the next group, as after a receiver lost its bank."""
         self._requested = True
 
+    def acknowledge(self, sequence: int) -> None:
+        """Take note that the receiver holds reference ``sequence``."""
+        self._travelling.discard(sequence)
+
+    def tick(self, frame: Frame) -> int:
+        """Return the tick on which ``frame`` falls."""
+        return round(frame.time * self.config.tick_rate)
+
     def encode(self, frame: Frame) -> list[Packet]:
         """Take one frame and return the packets that are complete now, often none.
 
         A frame that falls on the tick of an earlier one is dropped; a frame without a face
         yields nothing, and the receiver holds the last picture.
         """
-        tick = round(frame.time * self.config.tick_rate)
+        tick = self.tick(frame)
         if tick <= self._last_tick:
             return []
         with self._stopwatch.stage("track"):
@@ -216,13 +227,13 @@ class Encoder:
         samples, self._pending = self._pending, []
         last = samples[-1]
         with self._stopwatch.stage("analyse"):
-            choice = self._analyst.choose(last)
+            choice = self._analyst.choose(last, absent=self._travelling)
             group = self._group(samples, choice)
             wanted = self._wants_reference(last, group)
         out: list[Packet] = []
         if wanted:
             out.append(self._send_reference(last, key=self._requested))
-            choice = self._analyst.choose(last)
+            choice = self._analyst.choose(last, absent=self._travelling)
             group = self._group(samples, choice)
         self._used[choice.reference.sequence] = last.tick
         if self._trace is not None:
@@ -251,12 +262,14 @@ class Encoder:
         """Draw what the receiver will show and ask the policy whether it is good enough."""
         if self._requested:
             return True
+        if self._travelling:
+            return False  # one at a time: it may already be the cure
         state = self._scene.dequantise(group.states[-1], group.quantiser)
         drawing = Drawing(group.reference, state, blend_layers(None, coded_layer(group), 1)[0])
         error = self._analyst.shown_error(sample, drawing)
         time = float(sample.tick / self.config.tick_rate)
         gain = error - self._floor
-        return self._policy.decide(time, gain, self._cost) and not self._blinks(sample)
+        return self._policy.decide(time, gain) and not self._blinks(sample)
 
     def _send_reference(self, sample: Sample, *, key: bool) -> Packet:
         """Code ``sample`` as a reference and admit it to the scene, as the receiver will."""
@@ -282,10 +295,12 @@ class Encoder:
         data = reference.serialize()
         if not first:
             self._policy.spent(8 * len(data))
-            self._cost = 8 * len(data)
         self._floor = self._analyst.picture_error(picture, sample)
         self._requested, self._window_told = False, window
         self._used[self._sequence] = sample.tick
+        self._travelling &= {held.sequence for held in self._scene.bank}
+        if self.config.acknowledged:
+            self._travelling.add(self._sequence)
         return Packet("reference", data, sample.tick)
 
     def _free_slot(self) -> int:

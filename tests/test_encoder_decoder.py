@@ -144,9 +144,10 @@ def test_redundancy_brings_back_a_lost_group() -> None:
 @pytest.mark.parametrize("quantiser", [0, 3])
 def test_groups_and_quantisers_are_honoured(group: int, quantiser: int) -> None:
     stream = encode(9, EncoderConfig(group=group, quantiser=quantiser, startup=0.0))
-    reference = Reference.parse(stream[1].data)
+    references = [Reference.parse(p.data) for p in stream if p.kind == "reference"]
+    states = {reference.sequence: reference.state for reference in references}
     coded = [
-        decode_group(packet.data, {0: reference.state}, weights.tables())
+        decode_group(packet.data, states, weights.tables())
         for packet in stream
         if packet.kind == "motion"
     ]
@@ -276,7 +277,7 @@ def test_a_reference_that_does_not_fit_the_model_is_refused(
 
 def test_absurd_states_are_drawn_without_overflow(stream: list[Packet]) -> None:
     good = Reference.parse(stream[1].data)
-    wild = replace(good, state=(2**20,) * len(good.state))
+    wild = replace(good, state=(2**19,) * len(good.state))
     decoder = Decoder()
     decoder.receive(stream[0].data)
     decoder.receive(wild.serialize())
@@ -284,3 +285,18 @@ def test_absurd_states_are_drawn_without_overflow(stream: list[Packet]) -> None:
         if packet.kind == "motion":
             for frame in decoder.decode(packet.data):
                 assert frame.picture.dtype == np.uint8
+
+
+def test_a_call_draws_from_a_reference_only_once_it_has_arrived() -> None:
+    config = EncoderConfig(startup=0.0, acknowledged=True)
+    encoder = Encoder(config, KnownFace([landmarks_at(i) for i in range(18)]))
+    drawn = []
+    for index, frame in enumerate(frames(18)):
+        if index == 1:
+            encoder.acknowledge(0)
+        if index == 5:
+            encoder.request_reference()
+        if index == 12:
+            encoder.acknowledge(1)
+        drawn += [p.data[3] for p in encoder.encode(frame) if p.kind == "motion"]
+    assert drawn == [0, 0, 0, 0, 1, 1]

@@ -24,6 +24,9 @@ POSE = slice(0, 6)  # rotation vector (3, rad), translation (2, canvas units), l
 GAZE = slice(6, 10)  # mean of both irises (x, y), half their difference (x, y)
 EXPRESSION_START = 10
 
+#: Bounds on what a stream can make us draw: log of scale, and canvas units from the origin.
+MAX_LOG_SCALE, MAX_PLACE = 7.0, 2048.0
+
 
 @dataclass(frozen=True)
 class ShapeModel:
@@ -76,9 +79,10 @@ class ShapeModel:
 
     def place(self, shape: F64, state: F64) -> F64:
         """Apply the pose of ``state`` (D,) to a canonical ``shape`` (N, 3)."""
-        placed = np.exp(state[5]) * (shape @ rotation_matrix(state[0:3]).T)
+        placed = np.exp(min(state[5], MAX_LOG_SCALE)) * (shape @ rotation_matrix(state[0:3]).T)
         placed[:, :2] += state[3:5]
-        return np.asarray(placed, dtype=np.float64)
+        # A hostile stream may say anything; a face is never further out than this.
+        return np.asarray(np.clip(placed, -MAX_PLACE, MAX_PLACE), dtype=np.float64)
 
     def save(self, path: Path) -> None:
         """Write as safetensors, float32."""

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 class RefreshConfig:
     """``rate``: bits per second for references after the first. ``burst``: bits the bucket holds
     (and starts with). ``threshold``: error gain (1 - SSIM) for which a full bucket pays.
-    ``urgent``: gain for which any bucket pays that covers the cost. ``patience``: seconds over
-    which a gain must persist, so that a blink does not buy a reference."""
+    ``urgent``: gain for which the last bits of a bucket are spent; an empty one buys nothing, but
+    the last purchase may leave it in debt. ``patience``: seconds over which a gain must persist,
+    so that a blink does not buy a reference.
+    """
 
-    rate: float = 1500.0
-    burst: float = 24_000.0
+    rate: float = 600.0
+    burst: float = 6_000.0
     threshold: float = 0.02
     urgent: float = 0.08
     patience: float = 0.12
@@ -41,13 +43,13 @@ class RefreshPolicy:
         """Bits that may be spent now."""
         return self._tokens
 
-    def decide(self, time: float, gain: float, cost: float) -> bool:
-        """Return whether to send a reference of about ``cost`` bits now.
+    def decide(self, time: float, gain: float) -> bool:
+        """Return whether to send a reference now.
 
         ``time``: seconds, never going back. ``gain``: how much lower the error would be.
         """
         self._refill(time)
-        if gain < self._price(cost):
+        if gain < self._price():
             self._since = None
             return False
         if self._since is None:
@@ -59,13 +61,12 @@ class RefreshPolicy:
         self._tokens -= bits
         self._since = None
 
-    def _price(self, cost: float) -> float:
-        """Gain needed now: ``threshold`` with a full bucket, ``urgent`` when it just covers."""
+    def _price(self) -> float:
+        """Gain needed now: ``threshold`` with a full bucket, ``urgent`` when it is nearly empty."""
         config = self._config
-        if self._tokens < cost:
+        if self._tokens <= 0:
             return float("inf")
-        room = max(config.burst - cost, 1.0)
-        fullness = min((self._tokens - cost) / room, 1.0)
+        fullness = min(self._tokens / config.burst, 1.0)
         return config.urgent + (config.threshold - config.urgent) * fullness
 
     def _refill(self, time: float) -> None:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from pathlib import Path
 
 
 def share_the_processor() -> None:
     """Put every real-time thread of this process back into the ordinary class."""
     if sys.platform != "linux":
         return
-    for name in os.listdir("/proc/self/task"):
-        thread = int(name)
+    for entry in Path("/proc/self/task").iterdir():
+        thread = int(entry.name)
         # A thread may end between the listing and the call.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):

@@ -16,7 +16,7 @@ from talkcodec.motion.landmarks import OVAL
 from talkcodec.types import CANVAS, F32, F64, Bool
 
 #: Distances from the face oval, in face heights, between which the head's motion fades out.
-FADE_START, FADE_END = 0.10, 0.95
+FADE_START, FADE_END = 0.05, 0.60
 
 
 def extend(flow: F32, inside: Bool) -> F32:

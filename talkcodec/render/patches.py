@@ -48,6 +48,11 @@ REGIONS = (MOUTH, EYES)
 # Brows stay with the primary: they move without uncovering anything.
 
 
+#: Canonical gaps between the lips from which, and up to which, a missing mouth interior fades
+#: in. Below, lips merely part, and a dark interior would look like lipstick.
+FAINT_GAP, OPEN_GAP = 0.05, 0.16
+
+
 def shape_distance(region: Region, target: F64, reference: F64) -> float:
     """Return the RMS distance of two canonical shapes (478, 3) within ``region``."""
     index = list(region.compare)
@@ -93,9 +98,10 @@ def darken_mouth(picture: U8, landmarks: F64, shown: float, wanted: float) -> U8
     Gaps are canonical. A source as open as the target is left alone; a shut one has only lip
     to stretch over the opening, so it is replaced by a dark, warm interior.
     """
-    if wanted < 0.03 or shown >= 0.6 * wanted:
+    if wanted < FAINT_GAP or shown >= 0.6 * wanted:
         return picture
-    strength = min((wanted - shown / 0.6) / wanted, 1.0) * min(wanted / 0.06, 1.0)
+    missing = 1 - shown / (0.6 * wanted)
+    strength = missing * min((wanted - FAINT_GAP) / (OPEN_GAP - FAINT_GAP), 1.0)
     side = picture.shape[0]
     polygon = landmarks[list(LIPS_INNER), :2] * (side / CANVAS) - 0.5
     left, top = np.maximum(np.floor(polygon.min(0)).astype(int) - 4, 0)
@@ -108,6 +114,6 @@ def darken_mouth(picture: U8, landmarks: F64, shown: float, wanted: float) -> U8
     soft = cv2.GaussianBlur(mask, (3, 3), 0).astype(np.float32)[..., None] / 255 * strength
     out = picture.copy()
     area = out[top:bottom, left:right].astype(np.float32)
-    tone = np.median(area.reshape(-1, 3), 0) * np.array([0.34, 0.22, 0.22])
+    tone = np.median(area.reshape(-1, 3), 0) * np.array([0.30, 0.24, 0.24])
     out[top:bottom, left:right] = np.rint(area + soft * (tone - area)).astype(np.uint8)
     return out

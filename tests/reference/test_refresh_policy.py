@@ -14,26 +14,26 @@ COST = 8000.0
 
 def test_a_small_gain_is_never_worth_a_reference() -> None:
     policy = RefreshPolicy(CONFIG)
-    assert not any(policy.decide(t / 10, 0.019, COST) for t in range(100))
+    assert not any(policy.decide(t / 10, 0.019) for t in range(100))
 
 
 def test_a_gain_must_last() -> None:
     policy = RefreshPolicy(CONFIG)
-    assert not policy.decide(0.0, 0.2, COST)
-    assert not policy.decide(0.04, 0.0, COST)
-    assert not policy.decide(0.08, 0.2, COST)
-    assert policy.decide(0.2, 0.2, COST)
+    assert not policy.decide(0.0, 0.2)
+    assert not policy.decide(0.04, 0.0)
+    assert not policy.decide(0.08, 0.2)
+    assert policy.decide(0.2, 0.2)
 
 
 def test_the_price_rises_when_tokens_are_spent_and_falls_with_time() -> None:
     policy = RefreshPolicy(CONFIG)
-    policy.decide(0.0, 0.05, COST)
-    assert policy.decide(0.2, 0.05, COST)
-    policy.spent(12_000)
-    policy.decide(0.3, 0.05, COST)
-    assert not policy.decide(0.5, 0.05, COST)
-    policy.decide(12.0, 0.05, COST)
-    assert policy.decide(12.5, 0.05, COST)
+    policy.decide(0.0, 0.05)
+    assert policy.decide(0.2, 0.05)
+    policy.spent(18_000)
+    policy.decide(0.3, 0.05)
+    assert not policy.decide(0.5, 0.05)
+    policy.decide(12.0, 0.05)
+    assert policy.decide(12.5, 0.05)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(-1, 1)), max_size=200))
@@ -42,7 +42,7 @@ def test_spending_never_outruns_the_rate(steps: list[tuple[float, float]]) -> No
     time = spent = 0.0
     for pause, gain in steps:
         time += pause
-        if policy.decide(time, gain, COST):
+        if policy.decide(time, gain):
             policy.spent(COST)
             spent += COST
-    assert spent <= CONFIG.burst + CONFIG.rate * time
+    assert spent <= CONFIG.burst + CONFIG.rate * time + COST
