@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,5 +15,5 @@ from talkcodec.reference.av1 import Av1PictureEncoder
 def test_no_thread_stays_in_the_real_time_class() -> None:
     picture = np.full((256, 256, 3), 90, np.uint8)
     Av1PictureEncoder(256).encode(picture, key=True)
-    classes = {os.sched_getscheduler(int(t)) for t in os.listdir("/proc/self/task")}
+    classes = {os.sched_getscheduler(int(t.name)) for t in Path("/proc/self/task").iterdir()}
     assert classes == {os.SCHED_OTHER}
