@@ -16,14 +16,14 @@ from talkcodec.entropy import TableSet
 from talkcodec.motion.landmarks import LEFT_LID_GAP, LIP_GAP, RIGHT_LID_GAP
 from talkcodec.reference.bank import BankedReference
 from talkcodec.render.geometric import FLOW_SIDE, Flow, ReferenceView, Target
-from talkcodec.render.layer import fit_layer, layer_flow, outside_weight
+from talkcodec.render.layer import AFFINE, fit_layer, layer_flow, outside_weight, value_count
 from talkcodec.render.measure import (
     FlowMeter,
     error_map,
     small_luma,
     warp_luma,
 )
-from talkcodec.scene import Drawing, Scene
+from talkcodec.scene import Drawing, LayerMemory, Scene
 from talkcodec.types import F32, F64, I32, U8
 
 #: Weight of the face against the whole picture in the visible error.
@@ -65,8 +65,11 @@ class LayerConfig:
 class Analyst:
     """Compares what the receiver would show with what the sender sees."""
 
-    def __init__(self, scene: Scene, tables: TableSet, layers: LayerConfig) -> None:
+    def __init__(
+        self, scene: Scene, memory: LayerMemory, tables: TableSet, layers: LayerConfig
+    ) -> None:
         self._scene = scene
+        self._memory = memory
         self._tables = tables
         self._layers = layers
         self._meter = FlowMeter()
@@ -113,25 +116,39 @@ class Analyst:
     def _layer(
         self, sample: Sample, target: Target, reference: BankedReference, flow: Flow, error: float
     ) -> tuple[FlowLayer | None, float]:
-        """Return the layer that pays for itself, if any, and the error with it."""
+        """Return the layer that pays for itself, if any, and the error with it.
+
+        Sending none keeps the layer in force; a new one must beat that by the price of its bytes.
+        """
         if not self._layers.modes:
             return None, error
         luma = self._luma(reference)
+        weight = outside_weight(target.landmarks, FLOW_SIDE)[..., None]
+
+        def with_layer(mode: int, values: I32 | F32) -> float:
+            bent = flow.field + layer_flow(mode, values, FLOW_SIDE) * weight
+            return self._error(warp_luma(luma, bent), sample.luma, flow)
+
+        held = self._memory.in_force(reference.sequence, sample.tick)
+        best: FlowLayer | None = None
+        best_error = best_cost = error if held is None else with_layer(*held)
+        for candidate in self._candidates(sample, target, luma, flow, stop=held is not None):
+            found = with_layer(candidate.mode, candidate.values)
+            cost = found + self._layers.price * self._bytes(candidate.mode, candidate.values)
+            if cost < best_cost:
+                best, best_error, best_cost = candidate, found, cost
+        return best, best_error
+
+    def _candidates(
+        self, sample: Sample, target: Target, luma: U8, flow: Flow, *, stop: bool
+    ) -> list[FlowLayer]:
+        """Return layers fitted to the motion that ``flow`` leaves over; ``stop`` adds no motion."""
         residual, confidence = self._meter.residual(luma, sample.luma, flow.field)
         weight = confidence * outside_weight(target.landmarks, confidence.shape[0])
-        full_weight = outside_weight(target.landmarks, FLOW_SIDE)[..., None]
-        best: FlowLayer | None = None
-        best_cost, best_error = error, error
-        for mode in self._layers.modes:
-            values = fit_layer(residual, weight, mode)
-            if not values.any():
-                continue
-            bent = flow.field + layer_flow(mode, values, FLOW_SIDE) * full_weight
-            found = self._error(warp_luma(luma, bent), sample.luma, flow)
-            cost = found + self._layers.price * self._bytes(mode, values)
-            if cost < best_cost:
-                best, best_cost, best_error = FlowLayer(mode, values), cost, found
-        return best, best_error
+        fitted = [FlowLayer(mode, fit_layer(residual, weight, mode)) for mode in self._layers.modes]
+        moving = [layer for layer in fitted if layer.values.any()]
+        still = [FlowLayer(AFFINE, np.zeros(value_count(AFFINE), np.int32))] if stop else []
+        return still + moving
 
     def _bytes(self, mode: int, values: I32) -> float:
         tables = self._tables.flow_tables[mode]

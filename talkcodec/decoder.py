@@ -18,7 +18,6 @@ import numpy as np
 
 from talkcodec import weights
 from talkcodec.bitstream import (
-    MotionGroup,
     Reference,
     StreamHeader,
     classify,
@@ -27,8 +26,8 @@ from talkcodec.bitstream import (
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.errors import BitstreamError
 from talkcodec.reference.codec import PictureDecoder, open_decoder
-from talkcodec.scene import Drawing, Scene, blend_layers, coded_layer
-from talkcodec.types import I32, U8
+from talkcodec.scene import Drawing, LayerMemory, Scene
+from talkcodec.types import U8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +62,7 @@ class Decoder:
         self._scene: Scene | None = None
         self._pictures: tuple[int, PictureDecoder] | None = None
         self._last_tick = 0
-        self._last_group: tuple[int, MotionGroup] | None = None
+        self._layers = LayerMemory()
 
     @property
     def header(self) -> StreamHeader:
@@ -122,7 +121,7 @@ class Decoder:
         if self._header is None or self._key(header) != self._key(self._header):
             self._scene = Scene(header.max_bank, self._stopwatch)
             self._pictures = None
-            self._last_group = None
+            self._layers = LayerMemory()
         self._header = header
         self._last_tick = header.tick
 
@@ -143,32 +142,19 @@ class Decoder:
     def _receive_motion(self, data: bytes) -> list[DecodedState]:
         scene = self._require_scene()
         group = decode_group(data, scene.bank.states(), self._tables, self._last_tick)
-        before = self._layer_before(group)
-        layer = coded_layer(group)
-        layers = blend_layers(before, layer, len(group.states))
+        layers = self._layers.layers(group)
         out = []
         if group.redundant is not None:
             copy = group.redundant
-            hold = blend_layers(None, layer, 1)[0] if before is None else ()
             for tick, row in zip(copy.ticks, copy.states, strict=True):
-                drawing = Drawing(group.reference, scene.dequantise(row, copy.quantiser), hold)
+                drawing = Drawing(group.reference, scene.dequantise(row, copy.quantiser), layers[0])
                 out.append(DecodedState(tick, drawing, fresh=False))
         for tick, row, bend in zip(group.ticks, group.states, layers, strict=True):
             drawing = Drawing(group.reference, scene.dequantise(row, group.quantiser), bend)
             out.append(DecodedState(tick, drawing))
-        if group.tick >= self._last_tick:
-            self._last_tick = group.ticks[-1]
-            self._last_group = group.reference, group
+        self._layers.keep(group)
+        self._last_tick = max(self._last_tick, group.ticks[-1])
         return out
-
-    def _layer_before(self, group: MotionGroup) -> tuple[int, I32] | None:
-        """Return the layer of the group just before, if it was received and fits."""
-        if self._last_group is None:
-            return None
-        reference, last = self._last_group
-        if reference != group.reference or not 0 < group.tick - last.ticks[-1] <= 2:
-            return None
-        return coded_layer(last)
 
     def _require_scene(self) -> Scene:
         if self._scene is None:

@@ -39,7 +39,7 @@ from talkcodec.preprocess.window import CropWindow
 from talkcodec.reference.codec import CodecId, open_decoder, open_encoder
 from talkcodec.reference.policy import RefreshConfig, RefreshPolicy
 from talkcodec.render.measure import small_luma
-from talkcodec.scene import Drawing, Scene, blend_layers, coded_layer
+from talkcodec.scene import Drawing, LayerMemory, Scene
 from talkcodec.types import CANVAS, F64, I32, U8, Frame, Packet
 
 #: A pause of more ticks than this between two frames ends a group early.
@@ -111,7 +111,8 @@ class Encoder:
         self._window = CropWindow(self.config.size)
         self._scene = Scene(self.config.bank)
         self._model = self._scene.model
-        self._analyst = Analyst(self._scene, self._tables, self.config.layers)
+        self._layers = LayerMemory()
+        self._analyst = Analyst(self._scene, self._layers, self._tables, self.config.layers)
         self._policy = RefreshPolicy(self.config.refresh)
         self._smoother = OneEuroFilter(self.config.smoothing)
         self._pictures = open_encoder(self.config.codec, self.config.size)
@@ -241,6 +242,7 @@ class Encoder:
             self._trace(GroupTrace(states, group, choice.reference.state, choice.error))
         data = encode_group(group, choice.reference.state, self._tables)
         self._last_group = group
+        self._layers.keep(group)
         return [*out, Packet("motion", data, group.tick)]
 
     def _group(self, samples: list[Sample], choice: Choice) -> MotionGroup:
@@ -265,7 +267,7 @@ class Encoder:
         if self._travelling:
             return False  # one at a time: it may already be the cure
         state = self._scene.dequantise(group.states[-1], group.quantiser)
-        drawing = Drawing(group.reference, state, blend_layers(None, coded_layer(group), 1)[0])
+        drawing = Drawing(group.reference, state, self._layers.layers(group)[-1])
         error = self._analyst.shown_error(sample, drawing)
         time = float(sample.tick / self.config.tick_rate)
         gain = error - self._floor

@@ -22,6 +22,9 @@ from talkcodec.reference.bank import Bank, BankedReference
 from talkcodec.render.geometric import GeometricRenderer, Layer, ReferenceView, Target
 from talkcodec.types import F32, F64, I32, U8
 
+#: Ticks for which a layer stays in force without being sent again.
+LAYER_LIFE = 50
+
 #: Bound on a state component that is drawn, in finest steps: far beyond any face, yet finite.
 STATE_BOUND = 4000
 
@@ -125,30 +128,45 @@ class Scene:
             )
 
 
-def coded_layer(group: MotionGroup) -> tuple[int, I32]:
-    """Return mode and values of the layer of ``group``, mode 0 for none."""
-    if group.flow is None:
-        return 0, np.zeros(0, np.int32)
-    return group.flow.mode, group.flow.values
+class LayerMemory:
+    """The layer in force over time: soft state of drawing, never of decoding.
 
-
-def blend_layers(
-    before: tuple[int, I32] | None, now: tuple[int, I32], count: int
-) -> list[tuple[Layer, ...]]:
-    """Spread layers over the ``count`` frames of a group: from the last group's to this one's.
-
-    A layer is measured at the last frame of its group; the frames before fade over from the
-    previous group's layer if it is known and belongs to the same reference, else they hold.
+    A group's layer is measured at its last frame; the frames before fade over from the layer in
+    force. A group without one keeps that layer, as long as it draws from the same reference and
+    the layer is not older than ``LAYER_LIFE`` ticks; so a still scene costs nothing. A lost
+    packet can leave an old layer in force until the next one, and no longer than that.
     """
-    mode, values = now[0], np.asarray(now[1], np.float32)
-    out: list[tuple[Layer, ...]] = []
-    for index in range(count):
-        share = 1.0 if before is None else (index + 1) / count
-        layers: list[Layer] = []
-        if mode:
-            layers.append((mode, np.asarray(values * np.float32(share), np.float32)))
-        if before is not None and before[0] and share < 1:
-            faded: F32 = np.asarray(before[1] * np.float32(1 - share), np.float32)
-            layers.append((before[0], faded))
-        out.append(tuple(layers))
-    return out
+
+    def __init__(self) -> None:
+        self._reference = -1
+        self._tick = 0
+        self._layer: Layer | None = None
+
+    def in_force(self, reference: int, tick: int) -> Layer | None:
+        """Return the layer that a group at ``tick`` without its own would be drawn with."""
+        fits = reference == self._reference and 0 <= tick - self._tick <= LAYER_LIFE
+        return self._layer if fits else None
+
+    def layers(self, group: MotionGroup) -> list[tuple[Layer, ...]]:
+        """Return the layers of each frame of ``group``."""
+        before = self.in_force(group.reference, group.tick)
+        count = len(group.states)
+        if group.flow is None:
+            return [(before,) if before else ()] * count
+        mode, values = group.flow.mode, group.flow.values.astype(np.float32)
+        if before is None:
+            return [((mode, values),)] * count
+        out: list[tuple[Layer, ...]] = []
+        for share in np.arange(1, count, dtype=np.float32) / np.float32(count):
+            faded: F32 = before[1] * (1 - share)
+            out.append(((mode, values * share), (before[0], faded)))
+        return [*out, ((mode, values),)]
+
+    def keep(self, group: MotionGroup) -> None:
+        """Put the layer of ``group`` in force; a group older than the last one changes nothing."""
+        last = group.ticks[-1]
+        if last < self._tick and group.reference == self._reference:
+            return
+        if group.flow is not None:
+            layer = group.flow.mode, group.flow.values.astype(np.float32)
+            self._reference, self._tick, self._layer = group.reference, last, layer

@@ -22,6 +22,7 @@ LAYER_STEP = 0.5
 #: Side of the cosine series per mode; modes 0 (off) and 1 (affine) have none.
 GRID_SIDE = {2: 4, 3: 6, 4: 8}
 MODES = (0, 1, 2, 3, 4)
+AFFINE = 1
 
 
 def value_count(mode: int) -> int:
