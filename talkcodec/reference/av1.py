@@ -33,13 +33,13 @@ from talkcodec.types import U8
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
-#: AV1 quantiser index (1 to 255) of key pictures and of the pictures predicted from them. At 150
-#: a key picture of 256² takes 2.2 kB and a later one 1.4 kB, both at LPIPS 0.034, a third of what
-#: a geometric warp adds. For a key picture 30 steps coarser save 0.8 kB and cost 0.025 LPIPS; for
-#: a predicted one they save 0.6 kB and cost 0.014, so the best split has those coarser (figures
-#: of training/RESULTS-references.md).
-KEY_QUALITY = 150
-INTER_QUALITY = 160
+#: AV1 quantiser index (1 to 255) of key pictures and of the pictures predicted from them. At 120
+#: a key picture of 256² takes 3.3 kB at LPIPS 0.020 and DISTS 0.053; at 150 it takes 2.2 kB at
+#: 0.034 and 0.073 (training/RESULTS-references.md). The finer one costs a call of nine seconds
+#: 0.9 kbit/s and is worth it: what a reference lacks, every frame drawn from it lacks. Later
+#: pictures are shown for a shorter time, so theirs is coarser.
+KEY_QUALITY = 120
+INTER_QUALITY = 150
 
 #: SVT-AV1's effort. A key picture of 256² takes 10 ms at 8, 18 at 6, 32 at 4; a predicted one 5,
 #: 7, 12. For the same LPIPS 6 needs 8 % fewer bytes than 8, and 4 another 4 % fewer.

@@ -22,9 +22,9 @@ class RefreshConfig:
     so that a blink does not buy a reference.
     """
 
-    rate: float = 600.0
-    burst: float = 6_000.0
-    threshold: float = 0.02
+    rate: float = 400.0
+    burst: float = 3_000.0
+    threshold: float = 0.03
     urgent: float = 0.08
     patience: float = 0.12
 
