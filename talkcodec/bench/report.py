@@ -214,7 +214,21 @@ def markdown(report: Mapping[str, Any]) -> str:
             cells += [f"{_bound(found['payload'])} kbit/s", _bound(found["payload_ratio"])]
             cells.append(_bound(found["wire_ratio"]))
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_own_scores(ours)]) + "\n"
+
+
+def _own_scores(ours: Mapping[str, Any]) -> list[str]:
+    """Return what our own output scores, as a two-line table."""
+    scores = {name: value for name, value in ours["scores"].items() if not math.isnan(value)}
+    cells = {
+        "payload without the first reference": (
+            f"{ours['payload_kbps_without_first_reference']:.1f} kbit/s"
+        ),
+        "references a clip": f"{ours['references']:.1f}",
+        **{name: f"{value:.3g}" for name, value in scores.items()},
+    }
+    lines = [f"| {name} | {cell} |" for name, cell in cells.items()]
+    return ["| talkcodec, mean over clips | |", "|---|---|", *lines]
 
 
 def _bound(mean: Mapping[str, Any]) -> str:
