@@ -100,7 +100,7 @@ def canonicalise(shape: F64, track: F64) -> F64:
 
 
 def mean_shape(samples: F64, rounds: int = 6) -> F64:
-    """Return the Procrustes mean (478, 3): pose of a frontal face, unit inter-ocular distance."""
+    """Return the Procrustes mean (478, 3): unit inter-ocular distance, pose of the first sample."""
     weights = rigidity()[:, None]
     mean = samples[0] / inter_ocular(samples[0])
     for _ in range(rounds):

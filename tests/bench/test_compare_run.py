@@ -98,8 +98,10 @@ def test_the_summary_agrees_with_its_only_clip(report: dict[str, Any]) -> None:
         assert found["payload_ratio"]["relation"] == match["payload_ratio"]["relation"]
     table = markdown(report)
     assert f"{summary['ours']['payload_kbps']:.1f} kbit/s" in table
-    widths = {line.count("|") for line in table.splitlines() if line.startswith("|")}
-    assert widths == {8}
+    rates, scores = [part for part in table.split("\n\n") if part.startswith("|")]
+    assert {line.count("|") for line in rates.splitlines()} == {8}
+    assert {line.count("|") for line in scores.splitlines()} == {3}
+    assert f"| lpips | {summary['ours']['scores']['lpips']:.3g} |" in scores
 
 
 def test_the_page_needs_nothing_but_itself(folder: Path) -> None:
