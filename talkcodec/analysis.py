@@ -23,8 +23,11 @@ from talkcodec.render.measure import (
     small_luma,
     warp_luma,
 )
-from talkcodec.scene import Drawing, LayerMemory, Scene
+from talkcodec.scene import LAYER_LIFE, Drawing, LayerMemory, Scene
 from talkcodec.types import F32, F64, I32, U8
+
+#: References tried for a group, the nearest ones by shape.
+CANDIDATES = 2
 
 #: Weight of the face against the whole picture in the visible error.
 FACE_WEIGHT = 0.5
@@ -35,7 +38,8 @@ class Sample:
     """A frame on its way through the encoder.
 
     ``picture``: canvas, uint8 (S, S, 3). ``luma``: the same, small. ``state``: float64 (D,) in
-    finest steps, smoothed. ``landmarks``: (478, 3) as tracked, canvas units.
+    finest steps, smoothed. ``landmarks``: (478, 3) as tracked, canvas units. ``window``: where
+    the canvas lay in the source picture: left, top, right, bottom.
     """
 
     tick: int
@@ -43,6 +47,7 @@ class Sample:
     luma: U8
     state: F64
     landmarks: F64
+    window: tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,10 +61,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class LayerConfig:
-    """``modes``: layers to try, besides none. ``price``: error (1 - SSIM) a byte must save."""
+    """How motion beyond the face is sent.
+
+    ``modes``: layers to try, besides none. ``price``: error (1 - SSIM) a byte must save.
+    ``resend``: ticks after which a layer in force is sent again, in case a packet was lost.
+    """
 
     modes: tuple[int, ...] = (3,)
     price: float = 0.002
+    resend: int = LAYER_LIFE
 
 
 class Analyst:
@@ -75,17 +85,18 @@ class Analyst:
         self._meter = FlowMeter()
         self._small: dict[int, U8] = {}
 
-    def choose(self, sample: Sample, candidates: int = 2, absent: Collection[int] = ()) -> Choice:
+    def choose(self, sample: Sample, start: int, absent: Collection[int] = ()) -> Choice:
         """Return the best banked reference and layer for ``sample``; the bank is not empty.
 
-        ``absent``: sequence numbers that the receiver may not hold yet, used only if all are.
+        ``start``: tick of the group's first frame. ``absent``: sequence numbers that the receiver
+        may not hold yet, used only if all are.
         """
         target = self._scene.target(sample.state * self._scene.model.steps)
         held = [r for r in self._scene.bank if r.sequence not in absent]
         usable = held or list(self._scene.bank)
         ranked = sorted(usable, key=lambda r: self._distance(r, target, sample.tick))
         best: tuple[float, BankedReference, Flow] | None = None
-        for reference in ranked[:candidates]:
+        for reference in ranked[:CANDIDATES]:
             view = self._scene.view(reference.sequence)
             flow = self._scene.renderer.flow(target, view)
             error = self._error(warp_luma(self._luma(reference), flow.field), sample.luma, flow)
@@ -94,12 +105,12 @@ class Analyst:
         if best is None:
             raise ValueError("expected a reference in the bank, found none")
         error, reference, flow = best
-        layer, error = self._layer(sample, target, reference, flow, error)
+        layer, error = self._layer(sample, start, target, reference, flow, error)
         return Choice(reference, layer, error)
 
-    def shown_error(self, sample: Sample, drawing: Drawing) -> float:
-        """Return the error of the full synthesis: mouth, eyes and all."""
-        return self.picture_error(self._scene.draw(drawing), sample)
+    def shown_error(self, sample: Sample, drawing: Drawing, absent: Collection[int] = ()) -> float:
+        """Return the error of the full synthesis, mouth, eyes and all, without ``absent``."""
+        return self.picture_error(self._scene.draw(drawing, absent), sample)
 
     def picture_error(self, picture: U8, sample: Sample) -> float:
         """Return the error of any ``picture`` (S, S, 3) against the frame."""
@@ -114,7 +125,13 @@ class Analyst:
         return float(errors.mean()) + FACE_WEIGHT * face
 
     def _layer(
-        self, sample: Sample, target: Target, reference: BankedReference, flow: Flow, error: float
+        self,
+        sample: Sample,
+        start: int,
+        target: Target,
+        reference: BankedReference,
+        flow: Flow,
+        error: float,
     ) -> tuple[FlowLayer | None, float]:
         """Return the layer that pays for itself, if any, and the error with it.
 
@@ -129,9 +146,11 @@ class Analyst:
             bent = flow.field + layer_flow(mode, values, FLOW_SIDE) * weight
             return self._error(warp_luma(luma, bent), sample.luma, flow)
 
-        held = self._memory.in_force(reference.sequence, sample.tick)
+        held = self._memory.in_force(reference.sequence, start)
         best: FlowLayer | None = None
         best_error = best_cost = error if held is None else with_layer(*held)
+        if held is not None and self._memory.age(start) > self._layers.resend:
+            best_cost = float("inf")  # some layer must be sent, if only one of zeros
         for candidate in self._candidates(sample, target, luma, flow, stop=held is not None):
             found = with_layer(candidate.mode, candidate.values)
             cost = found + self._layers.price * self._bytes(candidate.mode, candidate.values)

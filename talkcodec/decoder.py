@@ -132,11 +132,14 @@ class Decoder:
     def _receive_reference(self, data: bytes) -> None:
         scene = self._require_scene()
         reference = Reference.parse(data)
-        if self._pictures is None or self._pictures[0] != reference.codec:
-            self._pictures = reference.codec, open_decoder(reference.codec, self.header.size)
-        picture = self._pictures[1].decode(
+        scene.check(reference)
+        pictures = self._pictures
+        if pictures is None or pictures[0] != reference.codec:
+            pictures = reference.codec, open_decoder(reference.codec, self.header.size)
+        picture = pictures[1].decode(
             reference.picture, key=reference.key, sequence=reference.sequence
         )
+        self._pictures = pictures
         scene.admit(reference, picture)
 
     def _receive_motion(self, data: bytes) -> list[DecodedState]:

@@ -40,10 +40,16 @@ from talkcodec.reference.codec import CodecId, open_decoder, open_encoder
 from talkcodec.reference.policy import RefreshConfig, RefreshPolicy
 from talkcodec.render.measure import small_luma
 from talkcodec.scene import Drawing, LayerMemory, Scene
-from talkcodec.types import CANVAS, F64, I32, U8, Frame, Packet
+from talkcodec.types import CANVAS, F64, I32, U8, FaceObservation, Frame, Packet
 
 #: A pause of more ticks than this between two frames ends a group early.
 MAX_PAUSE = 8
+
+#: Seconds without a face after which the next one may be somebody else: what a follower waits.
+NEW_FACE = 1.0
+
+#: In a call, ticks after which a layer is sent again: the packet that brought it may be lost.
+CALL_RESEND = 8
 
 #: Distance between the lids, in inter-ocular distances, of eyes that are clearly open.
 OPEN_EYES = 0.13
@@ -112,7 +118,10 @@ class Encoder:
         self._scene = Scene(self.config.bank)
         self._model = self._scene.model
         self._layers = LayerMemory()
-        self._analyst = Analyst(self._scene, self._layers, self._tables, self.config.layers)
+        layers = self.config.layers
+        if self.config.acknowledged:
+            layers = replace(layers, resend=min(layers.resend, CALL_RESEND))
+        self._analyst = Analyst(self._scene, self._layers, self._tables, layers)
         self._policy = RefreshPolicy(self.config.refresh)
         self._smoother = OneEuroFilter(self.config.smoothing)
         self._pictures = open_encoder(self.config.codec, self.config.size)
@@ -126,7 +135,8 @@ class Encoder:
         self._sequence = -1
         self._used: dict[int, int] = {}
         self._floor = 0.05
-        self._travelling: set[int] = set()
+        self._travelling: dict[int, bool] = {}  # sequence → key, in the order of sending
+        self._seen_at = 0.0
         self._requested = False
         self._eyes = 0.0
         self._window_told: tuple[int, int, int, int] | None = None
@@ -148,8 +158,20 @@ class Encoder:
         self._requested = True
 
     def acknowledge(self, sequence: int) -> None:
-        """Take note that the receiver holds reference ``sequence``."""
-        self._travelling.discard(sequence)
+        """Take note that the receiver holds reference ``sequence``.
+
+        A predicted picture cannot be decoded without those before it, so they have arrived too. A
+        key picture says nothing of them: it may have overtaken one that will never decode, so
+        older ones that still travel are given up.
+        """
+        if sequence not in self._travelling:
+            return
+        sent = list(self._travelling)
+        for older in sent[: sent.index(sequence)]:
+            if self._travelling[sequence]:
+                self._scene.forget(older)
+            del self._travelling[older]
+        del self._travelling[sequence]
 
     def tick(self, frame: Frame) -> int:
         """Return the tick on which ``frame`` falls."""
@@ -166,16 +188,12 @@ class Encoder:
             return []
         with self._stopwatch.stage("track"):
             seen = self._tracker.track(frame.picture, float(frame.time))
-        out: list[Packet] = []
         if seen is None:
             self._smoother.reset()
-            return self._close_group() if self._identity is not None else out
-        moved = self._window.follow(frame.picture.shape, seen)
+            return self._close_group()
+        out = self._notice(frame, seen)
         with self._stopwatch.stage("fit"):
             sample = self._sample(frame, tick, self._window.to_canvas(seen.landmarks))
-        if moved and self._scene.bank:
-            out += self._close_group()
-            self._requested = True
         with self._stopwatch.stage("encode"):
             if not len(self._scene.bank):
                 return out + self._start(sample)
@@ -186,17 +204,48 @@ class Encoder:
         out = self._start(None) if self._waiting else []
         return out + self._close_group()
 
+    def _notice(self, frame: Frame, seen: FaceObservation) -> list[Packet]:
+        """Begin anew for a face that was long away, and reframe one that left the window."""
+        time = float(frame.time)
+        away, self._seen_at = time - self._seen_at, time
+        moved = self._window.follow(frame.picture.shape, seen)
+        returned = self._identity is not None and away > NEW_FACE
+        if not (moved or returned):
+            return []
+        out = self._close_group()
+        self._waiting.clear()
+        self._smoother.reset()
+        self._last_group = None
+        if returned:
+            # Perhaps another person: nothing that was sent of the last one may be drawn from.
+            self._identity = None
+            self._travelling.clear()
+            for reference in list(self._scene.bank):
+                self._scene.forget(reference.sequence)
+        elif len(self._scene.bank):
+            self._requested = True
+        return out
+
     def _sample(self, frame: Frame, tick: int, landmarks: F64) -> Sample:
         """Fit and smooth the motion state of a frame; the first one settles the identity."""
         if self._identity is None:
-            self._identity = fit_identity(self._model, landmarks)
-            self._neutral = neutral_shape(self._model, self._identity)
-        assert self._neutral is not None  # set together with the identity
-        raw = fit_state(self._model, self._neutral, landmarks) / self._model.steps
+            self._settle(landmarks)
         interval = float((tick - self._last_tick) / self.config.tick_rate)
         self._last_tick = tick
         picture = self.canvas(frame)
-        return Sample(tick, picture, small_luma(picture), self._smoother(raw, interval), landmarks)
+        state = self._smoother(self._fit(landmarks), interval)
+        bounds = self._window.bounds
+        return Sample(tick, picture, small_luma(picture), state, landmarks, bounds)
+
+    def _settle(self, landmarks: F64) -> None:
+        """Take the identity from ``landmarks`` (478, 3), canvas units."""
+        self._identity = fit_identity(self._model, landmarks)
+        self._neutral = neutral_shape(self._model, self._identity)
+
+    def _fit(self, landmarks: F64) -> F64:
+        """Return the state (D,) of ``landmarks`` in finest steps, not smoothed."""
+        assert self._neutral is not None  # a sample settled it
+        return fit_state(self._model, self._neutral, landmarks) / self._model.steps
 
     def _start(self, sample: Sample | None) -> list[Packet]:
         """Collect frames until one is fit to be the first reference, or patience ends."""
@@ -206,9 +255,21 @@ class Encoder:
             if waited < self.config.startup and not self._good(sample):
                 return []
         waiting, self._waiting = self._waiting, []
-        out = [self._send_reference(max(waiting, key=self._quality), key=True)]
+        best = max(range(len(waiting)), key=lambda index: self._quality(waiting[index]))
+        self._settle(waiting[best].landmarks)
+        waiting = self._again(waiting)
+        out = [self._send_reference(waiting[best], key=True)]
         for held in waiting:
             out += self._push(held)
+        return out
+
+    def _again(self, samples: list[Sample]) -> list[Sample]:
+        """Fit and smooth ``samples`` once more, for an identity settled since."""
+        self._smoother.reset()
+        out = []
+        for before, sample in pairwise([samples[0], *samples]):
+            interval = float((sample.tick - before.tick) / self.config.tick_rate)
+            out.append(replace(sample, state=self._smoother(self._fit(sample.landmarks), interval)))
         return out
 
     def _push(self, sample: Sample) -> list[Packet]:
@@ -228,13 +289,13 @@ class Encoder:
         samples, self._pending = self._pending, []
         last = samples[-1]
         with self._stopwatch.stage("analyse"):
-            choice = self._analyst.choose(last, absent=self._travelling)
+            choice = self._analyst.choose(last, samples[0].tick, self._travelling)
             group = self._group(samples, choice)
             wanted = self._wants_reference(last, group)
         out: list[Packet] = []
         if wanted:
             out.append(self._send_reference(last, key=self._requested))
-            choice = self._analyst.choose(last, absent=self._travelling)
+            choice = self._analyst.choose(last, samples[0].tick, self._travelling)
             group = self._group(samples, choice)
         self._used[choice.reference.sequence] = last.tick
         if self._trace is not None:
@@ -268,7 +329,7 @@ class Encoder:
             return False  # one at a time: it may already be the cure
         state = self._scene.dequantise(group.states[-1], group.quantiser)
         drawing = Drawing(group.reference, state, self._layers.layers(group)[-1])
-        error = self._analyst.shown_error(sample, drawing)
+        error = self._analyst.shown_error(sample, drawing, self._travelling)
         time = float(sample.tick / self.config.tick_rate)
         gain = error - self._floor
         return self._policy.decide(time, gain) and not self._blinks(sample)
@@ -279,15 +340,15 @@ class Encoder:
             coded = self._pictures.encode(sample.picture, key=key)
         self._sequence = (self._sequence + 1) % 256
         assert self._identity is not None  # a sample exists, so it has been fitted
-        first = not len(self._scene.bank) or self._requested
-        window = self._window.bounds
+        first = not len(self._scene.bank)
+        window = sample.window
         reference = Reference(
             sequence=self._sequence,
             slot=self._free_slot(),
             key=coded.key,
             tick=sample.tick,
             state=tuple(np.rint(sample.state).astype(int).tolist()),
-            identity=tuple(self._identity.tolist()) if first else None,
+            identity=tuple(self._identity.tolist()) if first or key else None,
             window=window if window != self._window_told else None,
             codec=int(self.config.codec),
             picture=coded.data,
@@ -300,9 +361,9 @@ class Encoder:
         self._floor = self._analyst.picture_error(picture, sample)
         self._requested, self._window_told = False, window
         self._used[self._sequence] = sample.tick
-        self._travelling &= {held.sequence for held in self._scene.bank}
+        self._travelling = {s: k for s, k in self._travelling.items() if s in self._scene.bank}
         if self.config.acknowledged:
-            self._travelling.add(self._sequence)
+            self._travelling[self._sequence] = coded.key
         return Packet("reference", data, sample.tick)
 
     def _free_slot(self) -> int:

@@ -7,6 +7,7 @@ what the other side will see. Both being one class is what makes analysis by syn
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,8 +48,14 @@ class Scene:
         self.renderer = GeometricRenderer(
             self.model, weights.topology(), stopwatch or NullStopwatch()
         )
+        self._identity: tuple[int, ...] | None = None
         self._neutral: F64 | None = None
         self._views: dict[int, ReferenceView] = {}
+
+    @property
+    def identity(self) -> tuple[int, ...] | None:
+        """The identity in force, in steps, or None before the first reference."""
+        return self._identity
 
     @property
     def neutral(self) -> F64:
@@ -64,12 +71,16 @@ class Scene:
     def admit(self, reference: Reference, picture: U8) -> None:
         """Put a received (or sent) ``reference`` with its decoded ``picture`` into the bank.
 
+        An identity other than the one in force is another person: the bank is emptied first.
+
         Raises:
-            BitstreamError: its integers do not fit the model or the bank.
+            BitstreamError: ``check`` would; nothing has changed then.
         """
-        self._check(reference)
-        if reference.identity is not None:
+        self.check(reference)
+        if reference.identity is not None and reference.identity != self._identity:
+            self._identity = reference.identity
             self._neutral = neutral_shape(self.model, reference.identity)
+            self.bank.clear()
         state = self.dequantise(np.asarray(reference.state, np.int32), 0)
         view = ReferenceView.make(picture, state, self.neutral, self.model)
         banked = BankedReference(
@@ -88,19 +99,23 @@ class Scene:
         self.bank.get(sequence)
         return self._views[sequence]
 
-    def views(self) -> list[ReferenceView]:
-        """Return all banked references."""
-        return list(self._views.values())
+    def views(self, absent: Collection[int] = ()) -> list[ReferenceView]:
+        """Return the banked references but those numbered in ``absent``."""
+        return [view for sequence, view in self._views.items() if sequence not in absent]
+
+    def forget(self, sequence: int) -> None:
+        """Drop a banked reference, if it is held."""
+        self.bank.drop(sequence)
+        self._views.pop(sequence, None)
 
     def target(self, state: F64) -> Target:
         """Return what ``state`` (D,) looks like on this face."""
         return Target.make(state, self.neutral, self.model)
 
-    def draw(self, drawing: Drawing) -> U8:
-        """Return the picture (S, S, 3) that a receiver with this scene shows."""
-        return self.renderer.render(
-            self.target(drawing.state), self.view(drawing.reference), self.views(), drawing.layers
-        )
+    def draw(self, drawing: Drawing, absent: Collection[int] = ()) -> U8:
+        """Return the picture (S, S, 3) that a receiver shows who lacks ``absent``."""
+        target, primary = self.target(drawing.state), self.view(drawing.reference)
+        return self.renderer.render(target, primary, self.views(absent), drawing.layers)
 
     def dequantise(self, state: I32, quantiser: int) -> F64:
         """Return the components (D,) that integers at ``quantiser`` stand for."""
@@ -111,7 +126,12 @@ class Scene:
         """Return the step (D,) of each component at ``quantiser``."""
         return np.asarray(MULTIPLIERS[quantiser] / 8 * self.model.steps, np.float64)
 
-    def _check(self, reference: Reference) -> None:
+    def check(self, reference: Reference) -> None:
+        """Raise ``BitstreamError`` unless ``reference`` fits the model and the bank."""
+        if reference.slot >= self.bank.slots:
+            raise BitstreamError(f"expected a slot below {self.bank.slots}, found {reference.slot}")
+        if reference.identity is None and self._neutral is None:
+            raise BitstreamError("expected a reference with an identity first, found none")
         dimension = self.model.dimension
         if len(reference.state) != dimension:
             raise BitstreamError(
@@ -144,8 +164,12 @@ class LayerMemory:
 
     def in_force(self, reference: int, tick: int) -> Layer | None:
         """Return the layer that a group at ``tick`` without its own would be drawn with."""
-        fits = reference == self._reference and 0 <= tick - self._tick <= LAYER_LIFE
+        fits = reference == self._reference and 0 <= self.age(tick) <= LAYER_LIFE
         return self._layer if fits else None
+
+    def age(self, tick: int) -> int:
+        """Return how many ticks before ``tick`` the last layer was sent."""
+        return tick - self._tick
 
     def layers(self, group: MotionGroup) -> list[tuple[Layer, ...]]:
         """Return the layers of each frame of ``group``."""
@@ -165,7 +189,7 @@ class LayerMemory:
     def keep(self, group: MotionGroup) -> None:
         """Put the layer of ``group`` in force; a group older than the last one changes nothing."""
         last = group.ticks[-1]
-        if last < self._tick and group.reference == self._reference:
+        if last < self._tick:
             return
         if group.flow is not None:
             layer = group.flow.mode, group.flow.values.astype(np.float32)

@@ -12,11 +12,19 @@ import numpy as np
 import pytest
 
 from talkcodec import weights
-from talkcodec.bitstream import Reference, StreamHeader, decode_group
+from talkcodec.bitstream import (
+    MotionGroup,
+    Reference,
+    StreamHeader,
+    decode_group,
+    encode_group,
+)
+from talkcodec.clock import Stopwatch
 from talkcodec.decoder import DecodedState, Decoder
-from talkcodec.encoder import Encoder, EncoderConfig, GroupTrace
+from talkcodec.encoder import CALL_RESEND, Encoder, EncoderConfig, GroupTrace
 from talkcodec.errors import BitstreamError, MissingReference, VersionError
 from talkcodec.motion.landmarks import inter_ocular
+from talkcodec.reference.policy import RefreshConfig
 from talkcodec.render.measure import error_map, small_luma
 from talkcodec.types import F64, U8, Box, FaceObservation, Frame, Packet
 
@@ -302,3 +310,109 @@ def test_a_call_draws_from_a_reference_only_once_it_has_arrived() -> None:
             encoder.acknowledge(1)
         drawn += [p.data[3] for p in encoder.encode(frame) if p.kind == "motion"]
     assert drawn == [0, 0, 0, 0, 1, 1]
+
+
+def noise_at(index: int) -> U8:
+    """A picture that nothing sent before resembles."""
+    return np.random.default_rng(index).integers(0, 255, (256, 256, 3)).astype(np.uint8)
+
+
+def test_an_orphaned_reference_does_not_end_refreshing() -> None:
+    rich = RefreshConfig(rate=1e7, burst=1e7)
+    config = EncoderConfig(startup=0.0, acknowledged=True, refresh=rich)
+    encoder = Encoder(config, KnownFace([landmarks_at(i) for i in range(150)]))
+    sent: list[int] = []
+    for index in range(150):
+        picture = picture_at(index) if index < 20 else noise_at(index // 40)
+        if index == 12:
+            encoder.request_reference()  # a second one, while the first travels
+        for packet in encoder.encode(Frame(picture, index, 1 / RATE)):
+            if packet.kind == "reference":
+                sent.append(Reference.parse(packet.data).sequence)
+                if len(sent) != 2:  # the second never arrives
+                    encoder.acknowledge(sent[-1])
+        if index == 6:
+            encoder.request_reference()
+    assert len(sent) > 4
+
+
+def test_a_refused_reference_changes_nothing(stream: list[Packet]) -> None:
+    good = Reference.parse(stream[1].data)
+    refused = [
+        replace(good, slot=7, identity=(90,) * len(good.identity or ())),
+        replace(good, codec=2, picture=b"not a picture", identity=None),
+        replace(good, state=good.state[:-1]),
+    ]
+    plain, harassed = Decoder(), Decoder()
+    for packet in stream:
+        expected = plain.decode(packet.data)
+        found = harassed.decode(packet.data)
+        assert all(
+            np.array_equal(a.picture, b.picture) for a, b in zip(expected, found, strict=True)
+        )
+        if packet.kind != "header":
+            for bad in refused:
+                with pytest.raises(BitstreamError):
+                    harassed.receive(bad.serialize())
+
+
+def test_hostile_states_do_not_slow_drawing_down(stream: list[Packet]) -> None:
+    good = Reference.parse(stream[1].data)
+    huge = list(good.state)
+    huge[5] = round(6 / float(MODEL.steps[5]))
+    wild = replace(good, sequence=7, slot=1, state=(*huge[:6], 1500, 900, *huge[8:]))
+    decoder, watch = Decoder(), Stopwatch()
+    for packet in (stream[0].data, stream[1].data, wild.serialize()):
+        decoder.receive(packet)
+    group = MotionGroup(0, (), 7, 0, np.array([[*huge[:6], -1500, 900, *huge[8:]]], np.int32))
+    packet = encode_group(group, wild.state, weights.tables())
+    with watch.stage("hostile"):
+        assert decoder.decode(packet)[0].picture.shape == (256, 256, 3)
+    for calm in (p for p in stream if p.kind == "motion" and p.data[3] == 0):
+        with watch.stage("calm"):
+            decoder.decode(calm.data)
+    # A ratio within one run, and a generous one: before, it was several hundred.
+    assert watch.durations["hostile"][0] < 40 * max(watch.durations["calm"])
+
+
+def test_somebody_who_sits_down_later_gets_an_identity_of_their_own() -> None:
+    wider = np.array([1.25, 1.0, 1.0])
+    other = [wider * (landmarks_at(i) - 128) + 128 for i in range(6)]
+    track: list[F64 | None] = [*(landmarks_at(i) for i in range(6)), *([None] * 30), *other]
+    encoder = Encoder(EncoderConfig(startup=0.0), KnownFace(track))
+    decoder, identities, ticks = Decoder(), [], []
+    decoder.receive(encoder.header().data)
+    for index in range(len(track)):
+        for packet in encoder.encode(Frame(picture_at(index), index, 1 / RATE)):
+            ticks += [state.tick for state in decoder.receive(packet.data)]
+            if packet.kind == "reference" and Reference.parse(packet.data).identity:
+                identities.append(Reference.parse(packet.data).identity)
+    assert ticks == [*range(6), *range(36, 42)]
+    assert len(identities) == 2
+    assert identities[0] != identities[1]
+    assert 0 not in decoder.references
+
+
+def test_a_layer_lost_in_a_call_is_made_good_soon() -> None:
+    track = [landmarks_at(0)] * 60
+    config = EncoderConfig(startup=0.0, acknowledged=True)
+    encoder = Encoder(config, KnownFace(list(track)))
+    whole, lossy = Decoder(), Decoder()
+    off: dict[int, float] = {}
+    layers = 0
+    for index in range(60):
+        frame = Frame(picture_at(index), index, 1 / RATE)
+        for packet in [encoder.header()] * (index == 0) + encoder.encode(frame):
+            expected = {f.tick: f.picture for f in whole.decode(packet.data)}
+            if packet.kind == "reference":
+                encoder.acknowledge(Reference.parse(packet.data).sequence)
+            if packet.kind == "motion":
+                layers += bool(packet.data[0] & 4)
+                if layers == 1 and packet.data[0] & 4:
+                    continue  # the first layer is lost
+            for shown in lossy.decode(packet.data):
+                difference = np.abs(shown.picture.astype(int) - expected[shown.tick])
+                off[shown.tick] = float(difference.mean())
+    assert layers > 1
+    wrong = [tick for tick, value in off.items() if value > 0]
+    assert not wrong or max(wrong) - min(wrong) <= 2 * CALL_RESEND

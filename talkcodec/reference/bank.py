@@ -70,6 +70,12 @@ class Bank:
         """How many references the bank can hold."""
         return len(self._slots)
 
+    def drop(self, sequence: int) -> None:
+        """Forget the reference of that number, if it is held."""
+        self._slots = [
+            None if held is not None and held.sequence == sequence else held for held in self._slots
+        ]
+
     def clear(self) -> None:
         """Forget everything, as at the start of a stream."""
         self._slots = [None] * len(self._slots)

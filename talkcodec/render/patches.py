@@ -68,12 +68,11 @@ def region_mask(region: Region, landmarks: F64, side: int) -> F32:
         hull = cv2.convexHull((landmarks[list(outline), :2] * scale - 0.5).astype(np.float32))
         cv2.fillConvexPoly(mask, np.rint(hull).astype(np.int32), 255)
     unit = float(np.linalg.norm(landmarks[468, :2] - landmarks[473, :2])) * scale
-    reach = max(round(region.margin * unit), 1)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    wide = cv2.dilate(mask, kernel)
-    blur = 2 * max(reach // 2, 1) + 1
-    soft = np.asarray(cv2.GaussianBlur(wide, (blur, blur), 0), np.float32)
-    return soft * np.float32(1 / 255)
+    reach = max(region.margin * unit, 1.0)
+    # By distance, not by dilation: the time must not depend on what a stream says of its face.
+    far = cv2.distanceTransform(255 - mask, cv2.DIST_L2, cv2.DIST_MASK_3)
+    distance = np.minimum(far, np.float32(4 * side))  # without a face in view it is "infinite"
+    return np.asarray(np.clip((1.25 * reach - distance) / (0.5 * reach), 0, 1), np.float32)
 
 
 def blend(base: U8, patch: U8, mask: F32) -> U8:
