@@ -12,6 +12,7 @@ payload of the one OBU_FRAME of the picture's temporal unit; nothing else is sen
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +28,7 @@ from talkcodec.reference.codec import (
     check_picture,
     check_side,
 )
-from talkcodec.reference.scheduling import share_the_processor
+from talkcodec.reference.scheduling import ordinary_priority
 from talkcodec.types import U8
 
 if TYPE_CHECKING:
@@ -106,9 +107,10 @@ class Av1PictureEncoder:
         frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.pts = self._count
         self._count += 1
-        unit = b"".join(bytes(packet) for packet in self._context.encode(frame))
-        if key:
-            share_the_processor()
+        # SVT-AV1 opens, and starts all its threads, with the first picture of a chain.
+        with ordinary_priority() if key else nullcontext():
+            packets = self._context.encode(frame)
+        unit = b"".join(bytes(packet) for packet in packets)
         header, payload = obu.split(unit)
         if not key:
             return EncodedPicture(payload, False, self._inter_quality)
