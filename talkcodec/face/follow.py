@@ -18,12 +18,18 @@ from collections.abc import Sequence
 
 from talkcodec.types import Box, FaceObservation
 
+#: Seconds for which a face that is out of sight is waited for.
+PATIENCE = 1.0
+
+#: Intersection over union from which on two boxes are taken for the same face.
+OVERLAP = 0.2
+
 
 class Follower:
     """Keeps to one face. Pure logic: no picture, no clock of its own."""
 
     def __init__(
-        self, *, patience: float = 1.0, overlap: float = 0.2, visible: float = 0.5
+        self, *, patience: float = PATIENCE, overlap: float = OVERLAP, visible: float = 0.5
     ) -> None:
         """Set the rules.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import importlib.metadata
 import importlib.util
+import math
 import weakref
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from talkcodec.errors import MissingDependency
+from talkcodec.face.follow import OVERLAP, PATIENCE
 from talkcodec.face.quiet import quiet_native_log
 from talkcodec.face.tracker import observation
-from talkcodec.types import F32, U8, FaceObservation
+from talkcodec.types import F32, U8, Box, FaceObservation
 
 #: From this version on the package contacts an analytics host when a task is created.
 REFUSED_FROM = (0, 10, 35)
@@ -39,34 +41,63 @@ class MediaPipeFinder:
 
     A single face is followed by its own position from frame to frame; as soon as it is lost, or
     when several are in view, all of them (up to ``CROWD``) are reported.
+
+    A landmarker that follows a single face and loses it takes any other, and keeps to that one
+    though the first be back in view. So a face elsewhere than the last one is followed alone only
+    when nothing but it was in view for longer than a ``Follower`` waits for its own.
     """
+
+    _alone: bool
+    #: The only face, or one of several, of the latest picture that had any.
+    _last: Box | None
+    #: When several faces, or one elsewhere than the last, were last seen, in seconds.
+    _changed: float
 
     def __init__(self) -> None:
         check_version()
         self._model = model_path()
         self._single = _Landmarker(self._model, 1)
         self._crowd: _Landmarker | None = None
-        self._alone = False
+        self._forget()
 
     def find(self, picture: U8, time: float) -> list[FaceObservation]:
         if self._alone:
             faces = self._single.detect(picture, time)
-            if faces:
+            if faces and self._is_last(faces[0]):
+                self._last = faces[0].box
                 return faces
             self._alone = False
+        faces = self._detect_all(picture, time)
+        if not faces:
+            return faces
+        if len(faces) > 1 or not self._is_last(faces[0]):
+            self._changed = time
+        self._last = faces[0].box
+        if time - self._changed <= PATIENCE:
+            return faces
+        self._alone = True
+        smooth = self._single.detect(picture, time)
+        return smooth if smooth and self._is_last(smooth[0]) else faces
+
+    def _is_last(self, face: FaceObservation) -> bool:
+        """Whether ``face`` is where the last one was; any is if there was none."""
+        return self._last is None or face.box.iou(self._last) >= OVERLAP
+
+    def _detect_all(self, picture: U8, time: float) -> list[FaceObservation]:
         if self._crowd is None:
             self._crowd = _Landmarker(self._model, CROWD)
-        faces = self._crowd.detect(picture, time)
-        if len(faces) == 1:
-            self._alone = True
-            return self._single.detect(picture, time) or faces
-        return faces
+        return self._crowd.detect(picture, time)
 
     def reset(self) -> None:
         # VIDEO mode cannot forget: a new landmarker is the only clean start.
         self.close()
         self._single = _Landmarker(self._model, 1)
+        self._forget()
+
+    def _forget(self) -> None:
         self._alone = False
+        self._last = None
+        self._changed = -math.inf
 
     def close(self) -> None:
         self._single.close()

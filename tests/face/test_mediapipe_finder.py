@@ -105,6 +105,40 @@ def test_two_faces_from_the_start_are_both_found(portrait: U8) -> None:
     assert centres == pytest.approx([126, 382], abs=6)
 
 
+def test_after_a_jump_to_another_face_both_are_looked_at(
+    portrait: U8, tracker: FollowingTracker
+) -> None:
+    blank = np.full_like(portrait, 200)
+    ours = np.concatenate([blank, portrait], axis=1)
+    other = np.concatenate([np.ascontiguousarray(portrait[:, ::-1]), blank], axis=1)
+    both = np.concatenate([other[:, :256], portrait], axis=1)
+    for step in range(3):
+        assert tracker.track(ours, step / 25) is not None
+    for step in range(3, 8):  # hidden, while somebody else is in view
+        assert tracker.track(other, step / 25) is None
+    for step in range(8, 40):  # back: found at once, and kept beyond the follower's patience
+        face = tracker.track(both, step / 25)
+        assert face is not None, step
+        assert face.box.centre[0] > 256, step
+
+
+def test_whoever_stays_alone_in_view_is_followed_alone_in_the_end(portrait: U8) -> None:
+    blank = np.full_like(portrait, 200)
+    ours = np.concatenate([blank, portrait], axis=1)
+    other = np.concatenate([portrait, blank], axis=1)
+    finder = MediaPipeFinder()
+    alone = []
+    try:
+        for step in range(16):
+            (face,) = finder.find(ours if step < 2 else other, step / 10)
+            alone.append(finder._alone)
+            assert (face.box.centre[0] > 256) == (step < 2)
+    finally:
+        finder.close()
+    # Elsewhere since 0.2 s; a follower waits until 1.1 s.
+    assert alone == [True] * 2 + [False] * 11 + [True] * 3
+
+
 def test_a_face_half_out_of_the_picture_is_not_reported_from_guesses(
     portrait: U8, tracker: FollowingTracker
 ) -> None:
