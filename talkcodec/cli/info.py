@@ -14,6 +14,7 @@ from talkcodec.errors import BitstreamError
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from talkcodec.bitstream import Reference
     from talkcodec.types import Packet
 
 
@@ -23,8 +24,9 @@ def info(
 ) -> None:
     """Show frames, references, bytes and rates of a .tkc file.
 
-    ``wire``: both directions over a data channel, headers and acknowledgements included. Of a
-    damaged file the part before the damage is told, and the exit status is 1.
+    ``wire``: both directions over a data channel, headers and acknowledgements included.
+    ``state`` of a reference: all of its message but the picture. Of a damaged file the part
+    before the damage is told, and the exit status is 1.
     """
     summary, damage = describe(source)
     if as_json:
@@ -48,11 +50,12 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
     damage = None
     packets: list[Packet] = []
     ticks: list[int] = []
+    references: list[dict[str, Any]] = []
     with source.open("rb") as file:
         reader = TkcReader(file)
         reader.header.require_tables(weights.tables().hash)
         try:
-            _collect(reader, packets, ticks)
+            _collect(reader, packets, ticks, references)
         except BitstreamError as error:
             damage = error
     rate = reader.header.tick_rate
@@ -65,7 +68,8 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
         "frames": len(ticks),
         "fps": round(len(ticks) / seconds, 3) if seconds else 0.0,
         "seconds": round(seconds, 3),
-        "references": sum(p.kind == "reference" for p in packets),
+        "references": len(references),
+        "reference_list": references,
         "bytes": {
             "total": source.stat().st_size,
             "references": sizes["reference"],
@@ -91,8 +95,12 @@ def _seconds(ticks: list[int], rate: Fraction) -> float:
 _KINDS = ("header", "reference", "motion")
 
 
-def _collect(reader: Any, packets: list[Packet], ticks: list[int]) -> None:
-    """Read ``reader`` to its end or its damage: its packets, and the ticks of its frames.
+def _collect(
+    reader: Any, packets: list[Packet], ticks: list[int], references: list[dict[str, Any]]
+) -> None:
+    """Read ``reader`` to its end or its damage.
+
+    Fills in its packets, the ticks of its frames, and what each reference costs.
 
     Motion is decoded to integers, so that damage is found, but nothing is drawn.
     """
@@ -104,6 +112,7 @@ def _collect(reader: Any, packets: list[Packet], ticks: list[int]) -> None:
         if packet.kind == "reference":
             reference = Reference.parse(packet.data)
             slots[reference.slot] = (reference.sequence, reference.state)
+            references.append(_account(reference, len(packet.data)))
         elif packet.kind == "motion":
             last = ticks[-1] if ticks else packet.tick
             group = decode_group(packet.data, dict(slots.values()), weights.tables(), last)
@@ -111,14 +120,40 @@ def _collect(reader: Any, packets: list[Packet], ticks: list[int]) -> None:
         packets.append(packet)
 
 
+def _account(reference: Reference, size: int) -> dict[str, Any]:
+    """Return where the ``size`` bytes of ``reference``'s message went."""
+    return {
+        "tick": reference.tick,
+        "key": reference.key,
+        "slot": reference.slot,
+        "bytes": size,
+        "picture_bytes": len(reference.picture),
+        "state_bytes": size - len(reference.picture),
+    }
+
+
 def describe_line(summary: dict[str, Any]) -> str:
     """Return ``summary`` as the lines that people read."""
     sizes, kbps = summary["bytes"], summary["kbps"]
     cut = "" if summary["complete"] else " (cut short)"
-    return (
+    told = (
         f"{summary['file']}: {summary['frames']} frames, {summary['seconds']:.2f} s{cut}, "
         f"{summary['fps']:.2f} frames/s, canvas {summary['size']}x{summary['size']}\n"
         f"bytes: {sizes['total']} = {sizes['references']} in {summary['references']} references "
         f"+ {sizes['motion']} motion + {sizes['header']} header\n"
         f"kbit/s: {kbps['payload']:.2f} payload, {kbps['wire']:.2f} on the wire, both directions"
     )
+    return "\n".join([told, *_table(summary["reference_list"])])
+
+
+def _table(references: list[dict[str, Any]]) -> list[str]:
+    """Return one line for each reference below a heading, or nothing where there is none."""
+    if not references:
+        return []
+    row = "{:>9}  {:<9}  {:>4}  {:>6} = {:>7} + {:>5}".format
+    lines = [row("reference", "kind", "slot", "bytes", "picture", "state")]
+    for one in references:
+        kind = "key" if one["key"] else "predicted"
+        sizes = one["bytes"], one["picture_bytes"], one["state_bytes"]
+        lines.append(row(f"@{one['tick']}", kind, one["slot"], *sizes))
+    return lines

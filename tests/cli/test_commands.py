@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from talkcodec.bitstream import Reference, TkcReader
 from talkcodec.cli.info import describe
 from talkcodec.media.reader import VideoReader
 from talkcodec.media.sources import builtin_source
@@ -67,6 +68,40 @@ def test_info_adds_up(stream: Path) -> None:
     payload = (sizes["references"] + sizes["motion"]) * 8 / 0.8 / 1000
     assert payload <= kbps["payload"] <= payload * 1.05  # the stream header is payload too
     assert kbps["wire"] > kbps["payload"] + 10
+
+
+def test_info_accounts_for_every_reference(stream: Path) -> None:
+    told, _ = describe(stream)
+    listed = told["reference_list"]
+    with stream.open("rb") as file:
+        sent = [packet.data for packet in TkcReader(file) if packet.kind == "reference"]
+    assert len(listed) == told["references"] == len(sent)
+    assert sum(one["bytes"] for one in listed) == told["bytes"]["references"]
+    for one, data in zip(listed, sent, strict=True):
+        reference = Reference.parse(data)
+        assert data.endswith(reference.picture)
+        assert one == {
+            "tick": reference.tick,
+            "key": reference.key,
+            "slot": reference.slot,
+            "bytes": len(data),
+            "picture_bytes": len(reference.picture),
+            "state_bytes": len(data) - len(reference.picture),
+        }
+    assert listed[0]["key"]
+    assert listed[0]["picture_bytes"] > 500
+
+
+def test_info_shows_references_as_a_table(stream: Path) -> None:
+    told, _ = describe(stream)
+    done = talkcodec("info", stream)
+    assert (done.returncode, done.stderr) == (0, "")
+    heading, *rows = done.stdout.splitlines()[3:]
+    assert heading.split() == ["reference", "kind", "slot", "bytes", "=", "picture", "+", "state"]
+    first = told["reference_list"][0]
+    sizes = f"{first['bytes']} = {first['picture_bytes']} + {first['state_bytes']}"
+    assert rows[0].split() == f"@{first['tick']} key {first['slot']} {sizes}".split()
+    assert len(rows) == told["references"]
 
 
 def test_decode_draws_every_frame_at_the_size_asked_for(stream: Path, tmp_path: Path) -> None:
