@@ -9,13 +9,11 @@ time; no call can have that, it shows how much of the gap is delay and effort.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from typing import Literal, Protocol, cast
 
 import av
@@ -24,7 +22,10 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from talkcodec.bench.framing import PAYLOAD_HEADER, uncarried_bytes
+from talkcodec.bench.rates import Rate, rtp_rate
 from talkcodec.errors import InputError
+from talkcodec.reference.scheduling import ordinary_priority
 from talkcodec.types import U8, PacketKind
 
 Mode = Literal["call", "offline"]
@@ -78,7 +79,11 @@ class ClassicalCodec:
 
     def settings(self, point: int) -> str:
         options = sorted(self._filled(point).items())
-        return f"{self.encoder} {av.__version__} {options} yuv420p without SEI"
+        return f"{self.encoder} {av.__version__} {options} yuv420p as RTP carries it"
+
+    def rate(self, packets: Sequence[int], seconds: float) -> Rate:
+        """Return the mean rates of ``packets`` (bytes as RTP carries them) over RTP."""
+        return rtp_rate(packets, seconds, PAYLOAD_HEADER[self.decoder])
 
     def encode_decode(self, frames: Sequence[U8], fps: Fraction, point: int) -> CodecRun:
         with silent_stderr():
@@ -86,7 +91,9 @@ class ClassicalCodec:
             decoded = self._decode(packets)
         if len(decoded) != len(frames):
             raise InputError(f"expected {len(frames)} frames from {self.name}, got {len(decoded)}")
-        return CodecRun(decoded, [p.size - sei_bytes(bytes(p), self.decoder) for p in packets])
+        return CodecRun(
+            decoded, [p.size - uncarried_bytes(bytes(p), self.decoder) for p in packets]
+        )
 
     def _filled(self, point: int) -> dict[str, str]:
         # FFmpeg stops at crf 63, SVT-AV1 itself goes on to 70, where its lowest rates are.
@@ -105,13 +112,15 @@ class ClassicalCodec:
         context.framerate = fps
         context.time_base = 1 / fps
         context.options = self._filled(point)
-        context.open()
         for index, picture in enumerate([*frames, None]):
             frame = None
             if picture is not None:
                 frame = VideoFrame.from_ndarray(picture, format="rgb24")
                 frame.pts, frame.time_base = index, context.time_base
-            yield from context.encode(frame)
+            # SVT-AV1 starts threads until its first packet, and makes this one real-time.
+            with ordinary_priority():
+                packets = context.encode(frame)
+            yield from packets
 
     def _decode(self, packets: Sequence[Packet[VideoStream]]) -> list[U8]:
         context = cast("VideoCodecContext", av.CodecContext.create(self.decoder, "r"))
@@ -121,27 +130,6 @@ class ClassicalCodec:
             decoded = context.decode(packet)
             frames.extend(cast("U8", frame.to_ndarray(format="rgb24")) for frame in decoded)
         return frames
-
-
-def sei_bytes(data: bytes, decoder: str) -> int:
-    """Count the bytes of supplemental information in one Annex B packet, start codes included.
-
-    It carries no picture, and x264 spends 700 B of it on its own name: a fair rate leaves it out.
-    """
-    if decoder not in _SEI:
-        return 0
-    shift, mask, kinds = _SEI[decoder]
-    starts = [match.start() for match in re.finditer(b"\0?\0\0\1", data)]
-    total = 0
-    for start, end in pairwise([*starts, len(data)]):
-        header = data.index(1, start) + 1
-        if header < end and (data[header] >> shift) & mask in kinds:
-            total += end - start
-    return total
-
-
-#: Decoder → where the unit type sits in the first header byte, and which types are SEI.
-_SEI = {"h264": (0, 0x1F, (6,)), "hevc": (1, 0x3F, (39, 40))}
 
 
 @contextmanager

@@ -24,7 +24,6 @@ import numpy as np
 
 from talkcodec.bench.codecs import ClassicalCodec, Mode, classical
 from talkcodec.bench.matched import MatchedRate, matched_rate
-from talkcodec.bench.rates import rtp_rate
 from talkcodec.bench.source import Source, load_source
 from talkcodec.errors import InputError
 from talkcodec.metrics import METRICS_VERSION, Clip, Suite, open_metrics
@@ -83,7 +82,7 @@ class Ladders:
             return known
         clip = source.clip
         run = codec.encode_decode(clip.frames, clip.fps, point)
-        rate = rtp_rate(run.packets, clip.seconds)
+        rate = codec.rate(run.packets, clip.seconds)
         scores = scorer(Clip(run.frames, clip.fps))
         result = LadderPoint(codec.name, point, rate.payload, rate.wire, run.packets[0], scores)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from talkcodec.bench.codecs import NAMES, OFFLINE_NAMES, Mode, classical, sei_bytes
+from talkcodec.bench.codecs import NAMES, OFFLINE_NAMES, Mode, classical
 from talkcodec.errors import InputError
 from talkcodec.metrics.picture import psnr
 from talkcodec.types import U8
@@ -66,16 +66,6 @@ def test_a_rate_controlled_encoder_holds_its_rate() -> None:
 def test_an_unknown_codec_is_refused() -> None:
     with pytest.raises(InputError, match="found 'mpeg2'"):
         classical("mpeg2")
-
-
-def test_supplemental_information_is_not_counted() -> None:
-    sei, picture = b"\0\0\1\x06" + b"x" * 20, b"\0\0\0\1\x65" + b"y" * 30
-    assert sei_bytes(sei + picture, "h264") == len(sei)
-    assert sei_bytes(picture + sei, "h264") == len(sei)
-    hevc = b"\0\0\0\1" + bytes([39 << 1, 1]) + b"z" * 9
-    assert sei_bytes(hevc + b"\0\0\1" + bytes([1 << 1, 1, 5]), "hevc") == len(hevc)
-    assert sei_bytes(sei, "libdav1d") == 0
-    assert sei_bytes(b"\0\0\1", "h264") == 0
 
 
 def test_x264s_visiting_card_is_gone() -> None:
