@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,21 +19,24 @@ from talkcodec.bench.ladder import LADDER_METRICS, LadderPoint, Ladders, matched
 from talkcodec.bench.matched import bd_rate
 from talkcodec.bench.ours import DEFAULT_POINT, OurCodec
 from talkcodec.bench.plots import rd_png, require_matplotlib
-from talkcodec.bench.rates import channel_rate, rtp_rate
+from talkcodec.bench.rates import channel_rate
 from talkcodec.bench.report import (
     MATCHED_COLUMNS,
     ClassicalOnClip,
     ClipReport,
+    Match,
+    OurRun,
     OursOnClip,
     Point,
     Report,
     as_json,
     match_to_ours,
 )
+from talkcodec.bench.scores import ScoreCache
 from talkcodec.bench.source import Source, load_source
 from talkcodec.bench.stills import SideBySide, Still
 from talkcodec.errors import InputError
-from talkcodec.metrics import NAMES, Clip, Suite, open_metrics
+from talkcodec.metrics import NAMES, Suite, open_metrics
 from talkcodec.types import F64
 
 Progress = Callable[[str], None]
@@ -73,7 +77,7 @@ class Comparison:
         require_matplotlib()
         self.options = options
         self._progress = progress
-        self._ours = OurCodec()
+        self._ours, self._call = OurCodec(), OurCodec.call()
         self._codecs = options.classical()
         self._ladders = Ladders(options.every, options.cache)
         names = dict.fromkeys((*LADDER_METRICS, *options.metrics))
@@ -118,13 +122,8 @@ class Comparison:
         return report
 
     def _clip(self, source: Source, video: SideBySide) -> tuple[ClipReport, Still]:
-        scorer = self._suite.against(source.clip, self.options.every)
-
-        def score(run: CodecRun) -> dict[str, F64]:
-            return scorer.score(Clip(run.frames, source.clip.fps))
-
-        points, default_run, per_frame = self._run_ours(source, score)
-        ours = _ours_on_clip(points, default_run, source.clip.seconds)
+        scores = ScoreCache(self._suite, source, self.options.every, self.options.cache)
+        ours, default_run, per_frame = self._run_ours(source, scores)
         codecs: dict[str, ClassicalOnClip] = {}
         shown: CodecRun | None = None
         label = ""
@@ -132,8 +131,9 @@ class Comparison:
             ladder = self._ladders.points(source, codec)
             point = point_at_rate(ladder, ours.default.payload_kbps)
             run = codec.encode_decode(source.clip.frames, source.clip.fps, point)
-            rate = rtp_rate(run.packets, source.clip.seconds)
-            at_our_rate = Point(point, rate.payload, rate.wire, mean_scores(score(run)))
+            rate = codec.rate(run.packets, source.clip.seconds)
+            found = mean_scores(scores.score(run.frames))
+            at_our_rate = Point(point, rate.payload, rate.wire, found)
             codecs[codec.name] = _classical_on_clip(ladder, at_our_rate, ours)
             if shown is None or codec.name == "av1":
                 shown, label = run, f"{codec.name} {rate.payload:.1f} kbit/s"
@@ -155,18 +155,22 @@ class Comparison:
         self._progress(f"  {ours_label}, {_brief(ours.default.scores)}")
         return report, still
 
-    def _run_ours(
-        self, source: Source, score: Callable[[CodecRun], dict[str, F64]]
-    ) -> tuple[list[Point], CodecRun, F64]:
-        """Return all our points (the default one last), its run and its LPIPS by frame."""
+    def _run_ours(self, source: Source, scores: ScoreCache) -> tuple[OursOnClip, CodecRun, F64]:
+        """Return what we reach, the run of the default point and its LPIPS by frame."""
+        frames, fps, seconds = source.clip.frames, source.clip.fps, source.clip.seconds
         wanted = self._ours.points if self.options.sweep else (DEFAULT_POINT,)
         points: list[Point] = []
         for point in sorted(wanted, key=lambda p: p == DEFAULT_POINT):
-            run = self._ours.encode_decode(source.clip.frames, source.clip.fps, point)
-            scores = score(run)
-            rate = channel_rate(run.packets, source.clip.seconds)
-            points.append(Point(point, rate.payload, rate.wire, mean_scores(scores)))
-        return points, run, scores.get("lpips", np.zeros(1))
+            run = self._ours.encode_decode(frames, fps, point)
+            found = scores.score(run.frames)
+            points.append(_our_point(point, run, found, seconds))
+        called = self._call.encode_decode(frames, fps, DEFAULT_POINT)
+        call_point = _our_point(
+            DEFAULT_POINT, called, scores.score(called.frames, LADDER_METRICS), seconds
+        )
+        call = OurRun(call_point, **_accounts(called, seconds))
+        ours = OursOnClip(points[-1], **_accounts(run, seconds), points=points, call=call)
+        return ours, run, found.get("lpips", np.zeros(1))
 
 
 def mean_scores(scores: Mapping[str, F64]) -> dict[str, float]:
@@ -176,7 +180,13 @@ def mean_scores(scores: Mapping[str, F64]) -> dict[str, float]:
         return {name: float(np.nanmean(values)) for name, values in scores.items()}
 
 
-def _ours_on_clip(points: Sequence[Point], run: CodecRun, seconds: float) -> OursOnClip:
+def _our_point(point: int, run: CodecRun, scores: Mapping[str, F64], seconds: float) -> Point:
+    rate = channel_rate(run.packets, seconds, run.kinds)
+    return Point(point, rate.payload, rate.wire, mean_scores(scores))
+
+
+def _accounts(run: CodecRun, seconds: float) -> dict[str, Any]:
+    """Return where the bytes of a run of ours went: the fields of ``OurRun`` but its point."""
     pairs = list(zip(run.kinds, run.packets, strict=True))
     sizes = {
         kind: sum(size for k, size in pairs if k == kind)
@@ -184,23 +194,30 @@ def _ours_on_clip(points: Sequence[Point], run: CodecRun, seconds: float) -> Our
     }
     references = [size for kind, size in pairs if kind == "reference"]
     later = (sum(run.packets) - references[0]) * 8 / 1000 / seconds
-    return OursOnClip(points, points[-1], later, len(references), sizes, run.held)
+    return {
+        "payload_kbps_without_first_reference": later,
+        "references": len(references),
+        "bytes": sizes,
+        "held_frames": run.held,
+    }
 
 
 def _classical_on_clip(
     ladder: Sequence[LadderPoint], at_our_rate: Point, ours: OursOnClip
 ) -> ClassicalOnClip:
-    matches = {}
+    matches: dict[str, Match] = {}
+    call_matches: dict[str, Match] = {}
     bd_rates: dict[str, float | None] = {}
     for column in MATCHED_COLUMNS:
-        payload, wire = matched(ladder, column, ours.default.scores[column])
-        matches[column] = match_to_ours(payload, wire, ours.default)
+        for found, point in ((matches, ours.default), (call_matches, ours.call.default)):
+            payload, wire = matched(ladder, column, point.scores[column])
+            found[column] = match_to_ours(payload, wire, point)
         bd_rates[column] = bd_rate(
             [(p.payload_kbps, p.scores[column]) for p in ladder],
             [(p.payload_kbps, p.scores[column]) for p in ours.points],
         )
     points = [Point(p.point, p.payload_kbps, p.wire_kbps, p.scores) for p in ladder]
-    return ClassicalOnClip(points, matches, bd_rates, at_our_rate)
+    return ClassicalOnClip(points, matches, call_matches, bd_rates, at_our_rate)
 
 
 def point_at_rate(ladder: Sequence[LadderPoint], kbps: float) -> int:

@@ -26,10 +26,13 @@ figcaption, .note { color: #555; font-size: .9em; }
 """
 
 _NOTES = """
-Payload is what the codec makes; wire adds IP, UDP and transport headers, and for talkcodec the
-acknowledgements that come back. Same-score rates are read off each classical codec's ladder,
-log-linear between points; ≤ or ≥ marks a rate outside the ladder, where the ladder's end is
-used, so that the true figure lies further that way. Means of rates and ratios are geometric.
+Payload is what the codec makes and a call carries; wire adds IP, UDP and transport headers, and
+for talkcodec the acknowledgements and reports that come back. Talkcodec is compared as a file: no
+redundancy, references usable at once. "In a call" packets carry a copy of the group before, and
+a reference is used when its acknowledgement is back, 0.3 s later. Same-score rates are read off
+each classical codec's ladder, log-linear between points; ≤ or ≥ marks a rate outside the ladder,
+where the ladder's end is used, so that the true figure lies further that way. Means of rates and
+ratios are geometric.
 LPIPS and DISTS: 0 is identical. Lips, eyes and iris: error in % of the distance between the
 eyes, found by tracking the output again; pose in degrees.
 """
@@ -56,6 +59,8 @@ def _sections(
     yield f'<p class="headline">{escape(headline(report))}</p>'
     yield "<h2>Rate for the same quality</h2>"
     yield _table(*_matched_rows(report["summary"]))
+    yield "<h2>As a file and in a call</h2>"
+    yield _table(*_call_rows(report["summary"]))
     yield "<h2>Quality at about our rate</h2>"
     yield _table(*_score_rows(report["summary"]))
     yield f'<p class="note">{escape(_NOTES)}</p>'
@@ -92,10 +97,30 @@ def _matched_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]
     return head, rows
 
 
+def _call_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    codecs = summary["codecs"]
+    head = ["", "payload kbit/s", "wire kbit/s", "references"]
+    head += [f"{name} ÷ ours, {column}" for name in codecs for column in ("LPIPS", "DISTS")]
+    rows = []
+    ours = summary["ours"]
+    for label, run in (("talkcodec", ours), ("talkcodec in a call", ours["call"])):
+        cells = [label, f"{run['payload_kbps']:.1f}", f"{run['wire_kbps']:.1f}"]
+        cells.append(f"{run['references']:.1f}")
+        for codec in codecs.values():
+            found = [codec[column] for column in ("lpips", "dists")]
+            found = found if run is ours else [match["call"] for match in found]
+            cells += [_bound(match["payload_ratio"]) for match in found]
+        rows.append(cells)
+    return head, rows
+
+
 def _score_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     ours = summary["ours"]
     names = list(ours["scores"])
-    rows = [["talkcodec", f"{ours['payload_kbps']:.1f}", *_numbers(ours["scores"], names)]]
+    rows = [
+        [label, f"{run['payload_kbps']:.1f}", *_numbers(run["scores"], names)]
+        for label, run in (("talkcodec", ours), ("talkcodec in a call", ours["call"]))
+    ]
     for name, codec in summary["codecs"].items():
         found = codec["at_our_rate"]
         rows.append([name, f"{found['payload_kbps']:.1f}", *_numbers(found["scores"], names)])
@@ -142,7 +167,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [f"<table><tr>{top}</tr>"]
     for row in rows:
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
-        mark = ' class="ours"' if row[0] == "talkcodec" else ""
+        mark = ' class="ours"' if row[0].startswith("talkcodec") else ""
         lines.append(f"<tr{mark}>{cells}</tr>")
     return "\n".join([*lines, "</table>"])
 

@@ -22,7 +22,7 @@ import numpy as np
 from talkcodec.bench.matched import MatchedRate, geometric_mean
 
 #: Version of report.json's structure.
-FORMAT = 1
+FORMAT = 2
 
 #: Columns for which an equal-score rate is looked up.
 MATCHED_COLUMNS = ("lpips", "dists")
@@ -39,10 +39,9 @@ class Point:
 
 
 @dataclass(frozen=True)
-class OursOnClip:
-    """Our codec on one clip: every point measured, and where the default point's bytes went."""
+class OurRun:
+    """Our codec at its default point on one clip, and where the bytes went."""
 
-    points: Sequence[Point]
     default: Point
     payload_kbps_without_first_reference: float
     references: int
@@ -51,8 +50,16 @@ class OursOnClip:
 
 
 @dataclass(frozen=True)
+class OursOnClip(OurRun):
+    """Our codec on one clip as a file (see ``ours``), at every point measured, and as a call."""
+
+    points: Sequence[Point]
+    call: OurRun
+
+
+@dataclass(frozen=True)
 class Match:
-    """The rates at which a classical codec reaches our default point's score in one column."""
+    """The rates at which a classical codec reaches our score in one column, and ÷ our rates."""
 
     payload: MatchedRate
     wire: MatchedRate
@@ -62,10 +69,14 @@ class Match:
 
 @dataclass(frozen=True)
 class ClassicalOnClip:
-    """A classical codec on one clip. ``at_our_rate``: coded again at about our payload."""
+    """A classical codec on one clip. ``matched``: to our file, ``matched_call``: to our call.
+
+    ``at_our_rate``: coded again at about the payload of our file.
+    """
 
     ladder: Sequence[Point]
     matched: Mapping[str, Match]
+    matched_call: Mapping[str, Match]
     bd_rate_percent: Mapping[str, float | None]
     at_our_rate: Point
 
@@ -118,30 +129,31 @@ def summary(report: Report) -> dict[str, Any]:
     return {
         "clips": len(clips),
         "seconds": sum(clip.seconds for clip in clips),
-        "ours": {
-            "payload_kbps": _mean([o.default.payload_kbps for o in ours]),
-            "payload_kbps_without_first_reference": _mean(
-                [o.payload_kbps_without_first_reference for o in ours]
-            ),
-            "wire_kbps": _mean([o.default.wire_kbps for o in ours]),
-            "references": _mean([o.references for o in ours]),
-            "scores": _mean_scores([o.default for o in ours]),
-        },
+        "ours": {**_our_summary(ours), "call": _our_summary([o.call for o in ours])},
         "codecs": {name: _codec_summary([c.codecs[name] for c in clips]) for name in names},
+    }
+
+
+def _our_summary(runs: Sequence[OurRun]) -> dict[str, Any]:
+    return {
+        "payload_kbps": _mean([run.default.payload_kbps for run in runs]),
+        "payload_kbps_without_first_reference": _mean(
+            [run.payload_kbps_without_first_reference for run in runs]
+        ),
+        "wire_kbps": _mean([run.default.wire_kbps for run in runs]),
+        "references": _mean([run.references for run in runs]),
+        "scores": _mean_scores([run.default for run in runs]),
     }
 
 
 def _codec_summary(runs: Sequence[ClassicalOnClip]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for column in runs[0].matched:
-        matches = [run.matched[column] for run in runs]
         bd_rates = [run.bd_rate_percent.get(column) for run in runs]
         known = [value for value in bd_rates if value is not None]
         result[column] = {
-            **{
-                key: _mean_dict([getattr(match, key) for match in matches])
-                for key in ("payload", "wire", "payload_ratio", "wire_ratio")
-            },
+            **_match_summary([run.matched[column] for run in runs]),
+            "call": _match_summary([run.matched_call[column] for run in runs]),
             "bd_rate_percent": _mean(known) if known else None,
             "bd_rate_clips": len(known),
         }
@@ -150,6 +162,13 @@ def _codec_summary(runs: Sequence[ClassicalOnClip]) -> dict[str, Any]:
         "scores": _mean_scores([run.at_our_rate for run in runs]),
     }
     return result
+
+
+def _match_summary(matches: Sequence[Match]) -> dict[str, Any]:
+    return {
+        key: _mean_dict([getattr(match, key) for match in matches])
+        for key in ("payload", "wire", "payload_ratio", "wire_ratio")
+    }
 
 
 def _mean_dict(terms: Sequence[MatchedRate]) -> dict[str, Any]:
@@ -186,7 +205,8 @@ def headline(report: Mapping[str, Any]) -> str:
     text = (
         f"On {total['clips']} clip{'s' * (total['clips'] != 1)} ({total['seconds']:.0f} s) "
         f"talkcodec needs {ours['payload_kbps']:.1f} kbit/s of payload "
-        f"({ours['wire_kbps']:.1f} on the wire, both directions)."
+        f"({ours['wire_kbps']:.1f} on the wire, both directions), as a call with redundancy "
+        f"{ours['call']['payload_kbps']:.1f} ({ours['call']['wire_kbps']:.1f})."
     )
     parts = [
         f"{name} {_bound(codec['lpips']['payload_ratio'])} times that for the same LPIPS and "
@@ -214,21 +234,38 @@ def markdown(report: Mapping[str, Any]) -> str:
             cells += [f"{_bound(found['payload'])} kbit/s", _bound(found["payload_ratio"])]
             cells.append(_bound(found["wire_ratio"]))
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_own_scores(ours)]) + "\n"
+    return "\n".join([*lines, "", *_own_table(total)]) + "\n"
 
 
-def _own_scores(ours: Mapping[str, Any]) -> list[str]:
-    """Return what our own output scores, as a two-line table."""
-    scores = {name: value for name, value in ours["scores"].items() if not math.isnan(value)}
-    cells = {
-        "payload without the first reference": (
-            f"{ours['payload_kbps_without_first_reference']:.1f} kbit/s"
-        ),
-        "references a clip": f"{ours['references']:.1f}",
-        **{name: f"{value:.3g}" for name, value in scores.items()},
+def _own_table(total: Mapping[str, Any]) -> list[str]:
+    """Return our own rates and scores, as a file and as a call, with the ratios to each."""
+    file = _own_cells(total["ours"], total["codecs"])
+    calls = {
+        name: {column: codec[column]["call"] for column in MATCHED_COLUMNS if column in codec}
+        for name, codec in total["codecs"].items()
     }
-    lines = [f"| {name} | {cell} |" for name, cell in cells.items()]
-    return ["| talkcodec, mean over clips | |", "|---|---|", *lines]
+    call = _own_cells(total["ours"]["call"], calls)
+    lines = [f"| {name} | {cell} | {call.get(name, '–')} |" for name, cell in file.items()]
+    return ["| talkcodec, mean over clips | file | call |", "|---|---|---|", *lines]
+
+
+def _own_cells(ours: Mapping[str, Any], codecs: Mapping[str, Any]) -> dict[str, str]:
+    later = ours["payload_kbps_without_first_reference"]
+    cells = {
+        "payload": f"{ours['payload_kbps']:.1f} kbit/s",
+        "payload without the first reference": f"{later:.1f} kbit/s",
+        "wire, both directions": f"{ours['wire_kbps']:.1f} kbit/s",
+        "references a clip": f"{ours['references']:.1f}",
+    }
+    for name, codec in codecs.items():
+        for column in MATCHED_COLUMNS:
+            if column in codec:
+                ratios = [_bound(codec[column][key]) for key in ("payload_ratio", "wire_ratio")]
+                cells[f"{name} ÷ ours, same {column.upper()}: payload, wire"] = ", ".join(ratios)
+    scores = ours["scores"].items()
+    # A score that no clip could be given is NaN here and null in the file.
+    known = {name: value for name, value in scores if value is not None and math.isfinite(value)}
+    return {**cells, **{name: f"{value:.3g}" for name, value in known.items()}}
 
 
 def _bound(mean: Mapping[str, Any]) -> str:
@@ -240,7 +277,10 @@ def main() -> None:
     """Print the Markdown summary of the report.json named on the command line."""
     if len(sys.argv) != 2:
         sys.exit("expected one report.json, found none or several")
-    sys.stdout.write(markdown(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    report = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    if report.get("format") != FORMAT:
+        sys.exit(f"expected a report of format {FORMAT}, found {report.get('format')}")
+    sys.stdout.write(markdown(report))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def measure(size: int, seconds: float) -> dict[str, Any]:
     sender, receiver, clock = Stopwatch(), Stopwatch(), SystemClock()
     drawn = 0
     with closing(open_tracker()) as tracker:
-        encoder = Encoder(EncoderConfig(size=size), tracker, sender)
+        encoder = Encoder(EncoderConfig(size=size, redundancy=True), tracker, sender)
         decoder = Decoder(receiver)
         decoder.receive(encoder.header().data)
         begin = clock.now()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,12 +140,14 @@ class SuiteScorer:
             for metric in suite.metrics
         ]
 
-    def score(self, output: Clip) -> Scores:
-        """Return per-frame values of all columns of all metrics."""
+    def score(self, output: Clip, only: Collection[str] | None = None) -> Scores:
+        """Return per-frame values of all columns of the metrics named ``only`` (None: all)."""
         check_pair(self._source, output)
         sampled = output.every(self._every)
         scores: Scores = {}
         for metric, scorer in self._scorers:
+            if only is not None and metric.name not in only:
+                continue
             scores.update(self._suite.timed(metric, scorer, output if metric.whole else sampled))
         return scores
 

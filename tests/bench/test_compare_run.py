@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from talkcodec.bench.codecs import classical
 from talkcodec.bench.compare import CompareOptions, Comparison
 from talkcodec.bench.ladder import LADDER_METRICS, Ladders, matched
-from talkcodec.bench.report import markdown
+from talkcodec.bench.report import main, markdown
 from talkcodec.bench.source import load_source
 from talkcodec.errors import InputError
 from talkcodec.media.sources import builtin_source
@@ -60,7 +60,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 def test_the_json_has_its_documented_structure(report: dict[str, Any]) -> None:
-    assert report["format"] == 1
+    assert report["format"] == 2
     assert set(report) == {
         "format", "summary", "options", "clips", "absent_metrics", "metric_milliseconds"
     }  # fmt: skip
@@ -75,11 +75,22 @@ def test_the_json_has_its_documented_structure(report: dict[str, Any]) -> None:
     assert 0 < ours["payload_kbps_without_first_reference"] < total
     assert ours["default"]["wire_kbps"] > total
     assert set(LADDER_METRICS) <= set(ours["default"]["scores"])
+    call = ours["call"]
+    assert call["references"] >= 1
+    assert set(LADDER_METRICS) <= set(call["default"]["scores"])
+    assert sum(call["bytes"].values()) * 8 / 1000 / clip["seconds"] == pytest.approx(
+        call["default"]["payload_kbps"]
+    )
+    assert call["bytes"]["motion"] > ours["bytes"]["motion"]  # redundancy
     codec = clip["codecs"]["av1"]
     assert [p["point"] for p in codec["ladder"]] == list(classical("av1").points)
     match = codec["matched"]["lpips"]
     assert match["payload"]["relation"] in ("=", "≤", "≥")
     assert match["payload_ratio"]["kbps"] == pytest.approx(match["payload"]["kbps"] / total)
+    in_call = codec["matched_call"]["lpips"]
+    assert in_call["payload_ratio"]["kbps"] == pytest.approx(
+        in_call["payload"]["kbps"] / call["default"]["payload_kbps"]
+    )
     shown = codec["at_our_rate"]["payload_kbps"]
     ends = [p["payload_kbps"] for p in codec["ladder"]]
     wanted = min(max(total, ends[0]), ends[-1])
@@ -100,8 +111,16 @@ def test_the_summary_agrees_with_its_only_clip(report: dict[str, Any]) -> None:
     assert f"{summary['ours']['payload_kbps']:.1f} kbit/s" in table
     rates, scores = [part for part in table.split("\n\n") if part.startswith("|")]
     assert {line.count("|") for line in rates.splitlines()} == {8}
-    assert {line.count("|") for line in scores.splitlines()} == {3}
-    assert f"| lpips | {summary['ours']['scores']['lpips']:.3g} |" in scores
+    assert {line.count("|") for line in scores.splitlines()} == {4}
+    call = summary["ours"]["call"]
+    assert call["payload_kbps"] == pytest.approx(clip["ours"]["call"]["default"]["payload_kbps"])
+    lpips = [f"{run['scores']['lpips']:.3g}" for run in (summary["ours"], call)]
+    assert f"| lpips | {' | '.join(lpips)} |" in scores
+    assert (
+        f"| payload | {summary['ours']['payload_kbps']:.1f} kbit/s | {call['payload_kbps']:.1f}"
+        in scores
+    )
+    assert "| av1 ÷ ours, same DISTS: payload, wire | " in scores
 
 
 def test_the_page_needs_nothing_but_itself(folder: Path) -> None:
@@ -112,6 +131,7 @@ def test_the_page_needs_nothing_but_itself(folder: Path) -> None:
     assert len(sources) == 2  # the plot and, of one clip, one still
     assert all(source.startswith("data:image/png;base64,iVBORw0KGgo") for source in sources)
     assert "same LPIPS" in page
+    assert "<td>talkcodec in a call</td>" in page
 
 
 def test_the_pictures_are_there(folder: Path) -> None:
@@ -174,3 +194,21 @@ def test_a_missing_or_empty_input_is_one_line(tmp_path: Path) -> None:
     text.write_text("no video")
     with pytest.raises(InputError, match="expected"):
         load_source(text)
+
+
+def test_a_report_of_another_format_or_with_gaps(
+    report: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "report.json"
+    monkeypatch.setattr("sys.argv", ["report", str(path)])
+    report = json.loads(json.dumps(report))
+    report["summary"]["ours"]["scores"]["psnr"] = None  # what JSON says for a score nobody has
+    path.write_text(json.dumps(report))
+    main()
+    assert "| psnr |" not in capsys.readouterr().out
+    path.write_text(json.dumps({**report, "format": 1}))
+    with pytest.raises(SystemExit, match="expected a report of format 2, found 1"):
+        main()
