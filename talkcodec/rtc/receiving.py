@@ -147,7 +147,8 @@ class ReceiverSession:
     def _take_motion(self, data: bytes, now: float) -> None:
         header = parse_group_header(data)
         self.counts.groups += 1
-        if header.reference not in self._complete:
+        # A reference may stay in use long after its arrival was forgotten.
+        if header.reference not in (*self._complete, *self._fare.held):
             self._schedule.wanted(header.reference, now)
         self._deliver(data)
 

@@ -31,6 +31,7 @@ from talkcodec.bitstream.wire import VERSION
 from talkcodec.errors import BitstreamError
 from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
 from talkcodec.rtc.references import PaceConfig, ReferenceOutbox
+from talkcodec.rtc.requests import KeyRequests
 from talkcodec.types import Packet
 
 
@@ -63,6 +64,7 @@ class SenderSession:
         self._outbox = ReferenceOutbox(self._pace)
         self._waiting: deque[Outgoing] = deque(maxlen=MAX_WAITING)
         self._acknowledged: list[int] = []
+        self._keys = KeyRequests()
         self._requested = False
         self._probe: tuple[int, float] | None = None
         self._repaired: int | None = None
@@ -88,14 +90,20 @@ class SenderSession:
             self._tell(Stream(packet.data))
             self._greeted = False
         elif packet.kind == "reference":
-            sequence = Reference.parse(packet.data).sequence
-            self.counts.references += 1
-            self.counts.reference_bytes += size
-            self._outbox.add(sequence, fragment(packet.data, sequence, self._pace.chunk))
+            self._send_reference(packet.data)
         else:
             self.counts.groups += 1
             self.counts.motion_bytes += size
             self._queue(Outgoing(Channel.MOTION, packet.data))
+
+    def _send_reference(self, data: bytes) -> None:
+        reference = Reference.parse(data)
+        sequence = reference.sequence
+        self.counts.references += 1
+        self.counts.reference_bytes += len(data)
+        self._outbox.add(sequence, fragment(data, sequence, self._pace.chunk))
+        if reference.key:
+            self._keys.sent(sequence)
 
     def end(self, reason: str = "") -> None:
         """Queue a farewell."""
@@ -109,12 +117,11 @@ class SenderSession:
             self.counts.invalid += 1
             return
         if isinstance(message, Nack):
-            self._probe, self._repaired = None, message.sequence
-            self._requested |= not self._outbox.repair(message.sequence, message.missing)
+            self._repair(message, now)
         elif isinstance(message, Acknowledge):
             self._arrived(message.sequence, now)
         elif isinstance(message, RequestReference):
-            self._requested = True
+            self._keys.ask(now)
         elif isinstance(message, ReceiverReport):
             self._take_report(message)
         elif isinstance(message, Hello):
@@ -123,6 +130,7 @@ class SenderSession:
             self.ended = message.reason or "the receiver left"
         else:
             self.counts.invalid += 1
+        self._requested |= self._keys.take(now, self.rtt or 0.0)
 
     def outgoing(self, now: float, backlog: int) -> list[Outgoing]:
         """Return the messages to send now; ``backlog``: bytes that wait in the transport.
@@ -148,7 +156,10 @@ class SenderSession:
         return self._outbox.next_due()
 
     def take_request(self) -> bool:
-        """Return True, once, after the receiver asked for a new key reference."""
+        """Return True, once, when the receiver needs a new key reference; see ``KeyRequests``.
+
+        Ask after every ``receive``.
+        """
         requested, self._requested = self._requested, False
         return requested
 
@@ -157,8 +168,15 @@ class SenderSession:
         arrived, self._acknowledged = self._acknowledged, []
         return arrived
 
+    def _repair(self, nack: Nack, now: float) -> None:
+        self._probe, self._repaired = None, nack.sequence
+        if not self._outbox.repair(nack.sequence, nack.missing):
+            self._keys.settled(nack.sequence)
+            self._keys.ask(now)
+
     def _arrived(self, sequence: int, now: float) -> None:
         self._acknowledged.append(sequence)
+        self._keys.settled(sequence)
         if self._probe is not None and self._probe[0] == sequence:
             self.rtt = now - self._probe[1]
             self._shortest = min(self.rtt, self._shortest or self.rtt)
@@ -168,6 +186,8 @@ class SenderSession:
     def _take_report(self, report: ReceiverReport) -> None:
         self.report = report
         self._acknowledged.extend(report.held)
+        for sequence in report.held:
+            self._keys.settled(sequence)
         if self.counts.groups:
             self.loss = max(0.0, 1 - report.received / self.counts.groups)
 

@@ -66,8 +66,10 @@ class Wire:
 
 
 def big_reference(sequence: int, size: int = 4000) -> Packet:
+    """Return a key reference with a picture of ``size`` bytes."""
     made = sample_reference(random.Random(sequence), TABLES.dimension, sequence, 0)
-    data = replace(made, picture=random.Random(sequence).randbytes(size)).serialize()
+    picture = random.Random(sequence).randbytes(size)
+    data = replace(made, key=True, picture=picture).serialize()
     return Packet("reference", data, 0)
 
 
@@ -156,6 +158,56 @@ def test_a_reference_that_cannot_come_makes_the_receiver_ask_for_a_new_one() -> 
     assert not wire.sender.take_request()
     wire.run(6.0)
     assert wire.receiver.references_given_up == 1
+
+
+def test_a_reference_in_use_is_never_asked_for_however_long_ago_it_came() -> None:
+    wire = Wire(LinkConfig())
+    motion = Packet("motion", bytes((0x80, 0, 0, 0)) + bytes(30), 0)  # drawn from reference 0
+    for sequence in range(40):
+        wire.sender.send(big_reference(sequence, 50))
+        wire.run(0.1)
+    assert len(wire.times("reference")) == 40
+    wire.receiver.fare(0, 0.0, (37, 38, 39, 0))
+    wire.sender.send(motion)
+    wire.run(1.0)
+    assert wire.receiver.counts.requests == 0
+    assert not wire.sender.take_request()
+    wire.receiver.fare(0, 0.0, (37, 38, 39))  # it has left the bank
+    wire.sender.send(motion)
+    wire.run(0.5)
+    assert wire.receiver.counts.requests > 0
+    assert wire.sender.take_request()
+
+
+def test_a_flood_of_requests_gets_few_keys() -> None:
+    wire = Wire(LinkConfig(rtt=0.05))
+    granted = 0
+    for turn in range(100):
+        if turn % 2:
+            wire.receiver.request_reference()
+        else:
+            wire.sender.receive(serialize_control(Nack(200, None)), wire.clock.now())
+        wire.run(0.1)
+        if wire.sender.take_request():
+            wire.sender.send(big_reference(granted, 300))
+            granted += 1
+    # Ten seconds of asking ten times a second, and every key arrives within a fifth of one.
+    assert 8 <= granted <= 10
+    assert len(wire.times("reference")) == granted
+
+
+def test_while_a_key_travels_requests_are_not_granted() -> None:
+    wire = Wire(LinkConfig(rtt=0.05))
+    wire.sender.send(big_reference(3, 20_000))  # takes about three seconds
+    for _ in range(20):
+        wire.receiver.request_reference()
+        wire.run(0.1)
+        assert not wire.sender.take_request()
+    wire.run(2.0)
+    assert len(wire.times("reference")) == 1
+    wire.receiver.request_reference()
+    wire.run(0.1)
+    assert wire.sender.take_request()
 
 
 def test_requests_wait_while_the_transport_is_full() -> None:
