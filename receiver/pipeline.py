@@ -16,8 +16,9 @@ from receiver.screen import Screen
 from talkcodec import weights
 from talkcodec.clock import Clock, Stopwatch, SystemClock
 from talkcodec.decoder import DecodedFrame
+from talkcodec.errors import TalkcodecError
 from talkcodec.reference.codec import CodecId
-from talkcodec.rtc.driver import Driver
+from talkcodec.rtc.driver import Driver, failure
 from talkcodec.rtc.mailbox import Mailbox
 from talkcodec.rtc.messages import greeting
 from talkcodec.rtc.playout import PlayoutConfig
@@ -68,7 +69,7 @@ class Receiver:
         )
         self._ended = asyncio.Event()
         self._ended_at: float | None = None
-        self._failure: Exception | None = None
+        self._failure: TalkcodecError | None = None
         self._worker = threading.Thread(target=self._work, name="receiver", daemon=True)
 
     async def answer(self, offer: str) -> str:
@@ -145,7 +146,7 @@ class Receiver:
                 self._screen.draw_due()
             self._show_rest()
         except Exception as error:  # noqa: BLE001  the thread ends; close passes it on
-            self._failure = error
+            self._failure = failure(error)
             self._on_loop(self._ended.set)
 
     def _show_rest(self) -> None:

@@ -13,13 +13,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from talkcodec import weights
 from talkcodec.clock import Clock, Stopwatch, SystemClock
 from talkcodec.encoder import Encoder, EncoderConfig
 from talkcodec.errors import TalkcodecError
 from talkcodec.face import FaceTracker
-from talkcodec.rtc.driver import Driver
+from talkcodec.rtc.driver import Driver, failure
 from talkcodec.rtc.mailbox import Mailbox
 from talkcodec.rtc.references import PaceConfig
 from talkcodec.rtc.sending import SenderSession
@@ -57,29 +58,43 @@ class Sender:
         self._clock = clock or SystemClock()
         # A receiver would stand still if it had to wait for every new reference.
         live = replace(config or EncoderConfig(), acknowledged=True)
-        self._encoder = Encoder(live, tracker, stopwatch)
+        self._open = partial(Encoder, live, tracker, stopwatch)
+        self._encoder: Encoder | None = None
         self._session = SenderSession(weights.tables().hash, pace)
         self._driver = Driver(self._session, self._clock, self._listen)
         self._loop = asyncio.get_running_loop()
         self._on_frame = on_frame
         self._frames: Mailbox[Frame] = Mailbox(1)
         self._captured = self._encoded = 0
-        self._failure: Exception | None = None
+        self._failure: TalkcodecError | None = None
+        self._closing = False
+        self._ended = asyncio.Event()
+        self._guard: asyncio.Task[None] | None = None
         self._wanted = threading.Event()
         # At most one of 256 sequence numbers each: older ones are overwritten.
         self._arrived: deque[int] = deque(maxlen=256)
-        self._worker = threading.Thread(target=self._work, name="sender", daemon=True)
+        self._worker: threading.Thread | None = None
 
     async def offer(self) -> str:
-        """Return the session description for the receiver."""
-        return await self._driver.peer.offer()
+        """Load the face tracker and return the session description for the receiver."""
+        # Loading takes a second, during which the caller's event loop must go on.
+        self._encoder, offer = await asyncio.gather(
+            asyncio.to_thread(self._open), self._driver.peer.offer()
+        )
+        return offer
 
     async def accept(self, answer: str) -> None:
-        """Take the receiver's answer and wait until the connection stands."""
+        """Take the receiver's answer to ``offer`` and wait until the connection stands."""
+        if self._encoder is None:
+            raise TalkcodecError("expected an offer before its answer, found none")
         await self._driver.peer.accept(answer)
         await self._driver.peer.opened()
         self._session.send(self._encoder.header())
         self._driver.pump()
+        self._guard = asyncio.create_task(self._watch())
+        self._worker = threading.Thread(
+            target=self._work, args=(self._encoder,), name="sender", daemon=True
+        )
         self._worker.start()
 
     def put(self, frame: Frame) -> None:
@@ -90,6 +105,10 @@ class Sender:
         self._raise_failure()
         self._captured += 1
         self._frames.put(frame)
+
+    async def ended(self) -> None:
+        """Wait until the call is over: the receiver left, the connection is gone, or we failed."""
+        await self._ended.wait()
 
     def report(self) -> SenderReport:
         """Return the totals so far."""
@@ -115,36 +134,55 @@ class Sender:
     async def finish(self) -> None:
         """Encode what was put, send the last group and wait for the worker; then ``close``."""
         self._frames.close()
-        if self._worker.is_alive():
+        if self._worker is not None:
             await asyncio.to_thread(self._worker.join)
 
     async def close(self) -> None:
-        """Say farewell and end the connection. Raises the worker's failure, if it had one."""
+        """Say farewell and end the connection.
+
+        Raises ``TalkcodecError`` when the call was over before, with the reason.
+        """
+        self._closing = True
         await self.finish()
+        if self._guard is not None:
+            self._guard.cancel()
         self._session.end()
         await self._driver.close(drain=_DRAIN)
         self._raise_failure()
 
-    def _work(self) -> None:
+    async def _watch(self) -> None:
+        """End the call when its connection is gone."""
+        await self._driver.peer.closed.wait()
+        self._end("the connection is gone")
+
+    def _end(self, reason: str) -> None:
+        """The other side or the path ended the call: encode nothing more."""
+        if self._failure is None and not self._closing:
+            self._failure = TalkcodecError(f"expected a call, found it ended: {reason}")
+            self._frames.close()
+        self._ended.set()
+
+    def _work(self, encoder: Encoder) -> None:
         try:
             while not self._frames.closed:
                 frame = self._frames.take()
                 if frame is not None:
-                    self._encode(frame)
-            self._hand_over(self._encoder.flush())
+                    self._encode(encoder, frame)
+            self._hand_over(encoder.flush())
         except Exception as error:  # noqa: BLE001  the thread ends; put and close pass it on
-            self._failure = error
+            self._failure = failure(error)
+            self._loop.call_soon_threadsafe(self._ended.set)
 
-    def _encode(self, frame: Frame) -> None:
+    def _encode(self, encoder: Encoder, frame: Frame) -> None:
         if self._wanted.is_set():
             self._wanted.clear()
-            self._encoder.request_reference()
+            encoder.request_reference()
         while self._arrived:
-            self._encoder.acknowledge(self._arrived.popleft())
-        self._hand_over(self._encoder.encode(frame))
+            encoder.acknowledge(self._arrived.popleft())
+        self._hand_over(encoder.encode(frame))
         self._encoded += 1
         if self._on_frame is not None:
-            self._on_frame(self._encoder, frame)
+            self._on_frame(encoder, frame)
 
     def _hand_over(self, packets: list[Packet]) -> None:
         """Give ``packets`` to the event loop's thread."""
@@ -161,10 +199,8 @@ class Sender:
         if self._session.take_request():
             self._wanted.set()
         self._arrived.extend(self._session.take_acknowledged())
-        if self._session.ended is not None and self._failure is None:
-            self._failure = TalkcodecError(
-                f"expected a call, found it ended: {self._session.ended}"
-            )
+        if self._session.ended is not None:
+            self._end(self._session.ended)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from talkcodec.clock import Clock
+from talkcodec.errors import TalkcodecError
 from talkcodec.rtc.messages import Channel, Outgoing
 from talkcodec.rtc.peer import Peer
 
@@ -27,6 +28,15 @@ class Session(Protocol):
 
 #: Seconds until the next look when the transport, and not the session, is what is waited for.
 _BACKLOG_POLL = 0.01
+
+
+def failure(error: Exception) -> TalkcodecError:
+    """Return ``error``, which ended a worker thread, as one that callers expect."""
+    if isinstance(error, TalkcodecError):
+        return error
+    wrapped = TalkcodecError(f"expected the worker to go on, found {error!r}")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 class Driver:

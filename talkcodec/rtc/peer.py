@@ -36,6 +36,7 @@ class Peer:
         self._opened = asyncio.Event()
         self.closed = asyncio.Event()
         self.dropped = 0
+        self._connection.on("connectionstatechange", self._check_state)
         self._channels = {channel: self._create(channel) for channel in Channel}
 
     def _create(self, channel: Channel) -> RTCDataChannel:
@@ -108,6 +109,11 @@ class Peer:
         # A browser may send text; every message of ours is bytes, so it is not for us.
         if isinstance(data, bytes):
             self._on_message(channel, data)
+
+    def _check_state(self) -> None:
+        # A path that falls silent fails after about 30 s, when ICE's consent checks run out.
+        if self._connection.connectionState in {"failed", "closed"}:
+            self.closed.set()
 
     def _check_open(self) -> None:
         if all(channel.readyState == "open" for channel in self._channels.values()):
