@@ -26,8 +26,8 @@ async def main(path: str, port: str = "8955") -> None:
         print(receiver.report())
         ended.set()
 
-    async with await asyncio.start_server(call, "127.0.0.1", int(port), limit=1 << 16):
-        print("ready", flush=True)
+    async with await asyncio.start_server(call, "127.0.0.1", int(port), limit=1 << 16) as server:
+        print("ready at port", server.sockets[0].getsockname()[1], flush=True)
         await ended.wait()
 
 

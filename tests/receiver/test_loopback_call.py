@@ -9,12 +9,14 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from talkcodec.media.reader import VideoReader
 from talkcodec.media.sources import builtin_source
 from talkcodec.media.writer import VideoWriter
+from talkcodec.types import F64, U8
 
 RUN = "from talkcodec.cli.main import app; app()"
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,20 @@ def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def likeness(sent: list[U8], shown: list[U8]) -> float:
+    """Return the correlation of how two lists of pictures change: 1 the same, 0 a frozen one."""
+
+    def changes(pictures: list[U8]) -> F64:
+        # As thumbnails: what moves counts, and noise does not.
+        thumbs = [cv2.resize(picture, (32, 32), None, 0, 0, cv2.INTER_AREA) for picture in pictures]
+        stack: F64 = np.stack(thumbs).astype(np.float64)
+        stack -= stack.mean(axis=0)
+        return stack
+
+    one, two = changes(sent), changes(shown)
+    return float((one * two).sum() / (np.linalg.norm(one) * np.linalg.norm(two) + 1e-6))
+
+
 # A machine that is busy with other things delays the first picture, by seconds when it is lost.
 @pytest.mark.parametrize("link", ["", "loss=0.05,rtt=50,rate=200k"])
 def test_the_demo_shows_a_face_and_measures_the_call(tmp_path: Path, link: str) -> None:
@@ -48,7 +64,8 @@ def test_the_demo_shows_a_face_and_measures_the_call(tmp_path: Path, link: str) 
     assert list(summary) == KEYS
     assert list(summary["motion_delay_ms"]) == ["p50", "p95", "max"]
     assert summary["references"] >= 1
-    assert 0 < summary["frames_shown"] <= summary["frames_sent"] <= 100
+    # Much of four seconds may pass before the first picture, and then most frames are shown.
+    assert 0.3 * summary["frames_sent"] < summary["frames_shown"] <= summary["frames_sent"] <= 100
     assert 0 < summary["payload_kbps"] < summary["wire_kbps_forward"]
     assert summary["wire_kbps_back"] > 0
     names = [Path(name).name for name in summary["files"]]
@@ -56,10 +73,15 @@ def test_the_demo_shows_a_face_and_measures_the_call(tmp_path: Path, link: str) 
     assert all((tmp_path / name).stat().st_size > 1000 for name in summary["files"])
     with VideoReader(tmp_path / summary["files"][1]) as video:
         assert (video.info.width, video.info.height) == (512, 256)
-        pictures = [frame.picture.astype(int) for frame in video]
-    # Grey before the first picture differs by 60 or so; the same face, drawn, by a few steps.
-    differences = [abs(both[:, :256] - both[:, 256:]).mean() for both in pictures]
-    assert min(differences) < 8
+        pictures = [frame.picture for frame in video]
+    # Before the first picture there is flat grey.
+    drawn = [both for both in pictures if both[:, 256:].std() > 10]
+    assert len(drawn) > 0.3 * len(pictures)
+    sent, shown = [both[:, :256] for both in drawn], [both[:, 256:] for both in drawn]
+    steps = [abs(one.astype(int) - two).mean() for one, two in zip(sent, shown, strict=True)]
+    assert np.median(steps) < 8
+    assert likeness(sent, shown) > 0.8
+    assert likeness(sent, [shown[-1]] * len(shown)) < 0.1
 
 
 def test_a_wrong_link_is_told_in_one_line(tmp_path: Path) -> None:
@@ -75,15 +97,15 @@ def test_the_examples_call_each_other(tmp_path: Path) -> None:
     with VideoWriter(source, Fraction(25)) as video:
         for frame in builtin_source(1.5):
             video.write(frame.picture, frame.pts)
-    port = "18955"
     with subprocess.Popen(
-        [sys.executable, str(ROOT / "examples/live_receiver.py"), str(shown), port],
+        [sys.executable, str(ROOT / "examples/live_receiver.py"), str(shown), "0"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     ) as listening:
         assert listening.stdout is not None
-        assert listening.stdout.readline() == "ready\n"
+        ready, port = listening.stdout.readline().rsplit(maxsplit=1)
+        assert ready == "ready at port"
         command = [
             sys.executable,
             str(ROOT / "examples/live_sender.py"),
