@@ -21,8 +21,8 @@ class SmoothingConfig:
     ``speed_cutoff``: Hz of the low pass on the speed itself.
     """
 
-    rest_cutoff: float = 1.5
-    speed_gain: float = 0.25
+    rest_cutoff: float = 2.0
+    speed_gain: float = 0.4
     speed_cutoff: float = 8.0
 
 
