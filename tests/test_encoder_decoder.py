@@ -279,7 +279,7 @@ def test_a_reference_that_does_not_fit_the_model_is_refused(
         decoder.receive(bad.serialize())
     assert len(decoder.references) == 0
     decoder.receive(good.serialize())
-    assert decoder.references == (0,)
+    assert [*decoder.references] == [0]
 
 
 def test_absurd_states_are_drawn_without_overflow(stream: list[Packet]) -> None:

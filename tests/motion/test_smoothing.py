@@ -8,11 +8,12 @@ import pytest
 
 from talkcodec.motion.quantise import DEAD_ZONE, quantise, quantise_group
 from talkcodec.motion.smooth import OneEuroFilter
+from talkcodec.types import F64
 
 FRAME = 1 / 25
 
 
-def run(samples: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def run(samples: F64) -> F64:
     smooth = OneEuroFilter()
     return np.stack([smooth(sample, FRAME) for sample in samples])
 
