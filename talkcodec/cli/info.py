@@ -61,7 +61,8 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
     rate = reader.header.tick_rate
     seconds = _seconds(ticks, rate)
     sizes = {kind: sum(len(p.data) for p in packets if p.kind == kind) for kind in _KINDS}
-    kbps = channel_rate([len(p.data) for p in packets], seconds) if seconds else None
+    kinds = [p.kind for p in packets]
+    kbps = channel_rate([len(p.data) for p in packets], seconds, kinds) if seconds else None
     return {
         "file": str(source),
         "size": reader.header.size,
