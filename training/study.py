@@ -28,7 +28,7 @@ from training.corpus import DATA, Clip, canvas, clips, load_labels, pictures
 from training.recorded import RecordedTracker
 
 #: Bits a second for references after the first, in the study of banks.
-BANK_RATES = (500.0, 1500.0, 3000.0)
+BANK_RATES = (400.0, 1600.0)
 
 
 HEADING = (
