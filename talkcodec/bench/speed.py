@@ -20,7 +20,9 @@ from typing import Any
 from talkcodec.clock import Stopwatch, SystemClock
 from talkcodec.errors import TalkcodecError
 
-STAGES = ("track", "fit", "encode", "reference encode", "decode", "flow", "compose")
+STAGES = (
+    "track", "fit", "encode", "analyse", "reference encode", "decode", "flow", "compose",
+)  # fmt: skip
 
 
 def measure(size: int, seconds: float) -> dict[str, Any]:

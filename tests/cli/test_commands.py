@@ -164,6 +164,7 @@ def test_a_flipped_bit_is_noticed(stream: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.tkc"
     bad.write_bytes(data)
     refused(talkcodec("decode", bad, tmp_path / "out.mp4"), "expected")
+    assert (tmp_path / "out.mp4").stat().st_size > 0, "what came before the damage is kept"
 
 
 def test_foreign_files_are_refused_and_leave_nothing_behind(clip: Path, tmp_path: Path) -> None:
