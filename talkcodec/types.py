@@ -95,12 +95,14 @@ class FaceObservation:
     z in the same unit, smaller is nearer, origin near the middle of the head.
     ``confidence``: 0 to 1. ``box``: tight around the landmarks.
     ``blendshapes``: float32 (52,) in 0 to 1, or None where the tracker has none.
+    ``pose``: float32 (4, 4), the head in space as the tracker's own camera sees it, or None.
     """
 
     landmarks: F32
     confidence: float
     box: Box
     blendshapes: F32 | None = None
+    pose: F32 | None = None
 
 
 @dataclass(frozen=True, slots=True)

