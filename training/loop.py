@@ -40,11 +40,14 @@ PATIENCE = 20
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: after ``step`` steps, because of ``reason``; ``best``: its best score."""
+    """How a run ended: after ``step`` steps, because of ``reason``; ``best``: its best score.
+    ``first``: whether this process is the first of all.
+    """
 
     step: int
     reason: Literal["done", "signal", "time"]
     best: float | None
+    first: bool = True
 
 
 def train(
@@ -80,7 +83,7 @@ def train(
             run.logs = stack.enter_context(Logs(out, run.step))
         asked = stack.enter_context(_signals())
         reason = run.fit(asked, deadline)
-    return Outcome(run.step, reason, run.best)
+    return Outcome(run.step, reason, run.best, fabric.is_global_zero)
 
 
 class _Run:

@@ -24,7 +24,8 @@ from training.loop import Outcome, train
 
 
 def config(out: Path, *, steps: int = 24, **run: Any) -> Config:
-    values = {"log_every": 7, "validate_every": 8, "save_every": 6, "precision": "32-true"} | run
+    values: dict[str, Any] = {"log_every": 7, "validate_every": 8, "save_every": 6}
+    values |= {"precision": "32-true"} | run
     return Config(
         RunConfig(out=str(out), steps=steps, batch=8, device="cpu", **values),
         {"name": "toy"},
@@ -58,7 +59,7 @@ def cut() -> None:
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for name in ("weights", "ema", "optimiser"):
         tensors = load_file(checkpoints(out)[-1] / f"{name}.safetensors")
         found |= {f"{name}:{key}": value for key, value in tensors.items()}
@@ -170,19 +171,21 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_turns_train_each_its_own_network(tmp_path: Path) -> None:
+    graded: list[tuple[str, int, bool, bool]] = []
+
     class Two(ToyTask):
         turns = ("one", "two")
-        graded: list[tuple[str, bool, bool]] = []  # noqa: RUF012  of this class alone
 
         def losses(self, turn: str, batch: Any, step: int) -> Any:
             one, two = (self.attached[name] for name in self.turns)
             trained = [all(p.requires_grad for p in net.parameters()) for net in (one, two)]
-            self.graded.append((turn, *trained))
+            graded.append((turn, step, trained[0], trained[1]))
             loss = (one(batch["picture"]) - two(batch["picture"])).square().mean()
             return {"loss": loss if turn == "one" else -loss}
 
     run(Two(ToyOptions()), config(tmp_path, steps=3, save_every=1))
-    assert Two.graded == [("one", True, False), ("two", False, True)] * 3
+    turns = (("one", True, False), ("two", False, True))
+    assert graded == [(name, step, *flags) for step in range(3) for name, *flags in turns]
     before, after = (load_file(path / "weights.safetensors") for path in checkpoints(tmp_path))
     for key in ("one/head.weight", "two/head.weight"):
         assert not torch.equal(before[key], after[key])

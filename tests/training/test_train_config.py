@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -111,7 +112,7 @@ def test_the_rate_rises_then_falls_as_a_cosine() -> None:
     assert rates[9] == rates[10] == 2.0
     assert rates[60] == pytest.approx(1.1)
     assert rates[110] == pytest.approx(0.2)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[10:]))
     assert OptimiserConfig(lr=2.0, warmup=0, decay="constant").rate(70, 110) == 2.0
 
 
