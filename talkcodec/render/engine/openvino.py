@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenVINO: the fastest and steadiest on x86.
+
+``import openvino`` alone makes the package ``openvino_telemetry``, which pip installs beside it,
+report to Google Analytics from a child process, unless the user has opted out (version 2026.4:
+``openvino/tools/ovc/__init__.py``; nobody is asked). Nothing else in OpenVINO calls it, and
+without that package OpenVINO uses a stub of its own. So here the package is out of reach before
+OpenVINO is imported, for the life of the process. A program that imported OpenVINO before this
+module has decided for itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any, cast
+
+import numpy as np
+
+from talkcodec.errors import WeightsError
+from talkcodec.render.engine.signature import Array, Arrays, Shape, Signature
+
+_DEVICE = "CPU"
+
+
+class OpenVinoEngine:
+    """An ``Engine`` over OpenVINO. ``precision``: ``"auto"`` is bf16 where the device lists it."""
+
+    name = "openvino"
+
+    def __init__(self, model: bytes, threads: int, precision: str) -> None:
+        bf16 = precision == "bf16" or (precision == "auto" and has_bf16())
+        self.precision = "bf16" if bf16 else "f32"
+        options = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,  # else every engine of the machine sits on core 0
+            "INFERENCE_PRECISION_HINT": self.precision,
+            "CACHE_DIR": "",
+        }
+        try:
+            network = _core().read_model(model=model)
+            self.signature = Signature.make(map(_port, network.inputs), map(_port, network.outputs))
+            self._compiled = _core().compile_model(network, _DEVICE, options)
+        except RuntimeError as error:
+            raise WeightsError(f"expected an ONNX model, found: {_last_line(error)}") from None
+        self._request: Any = self._compiled.create_infer_request()
+        count = len(self.signature.inputs), len(self.signature.outputs)
+        self._in = [self._request.get_input_tensor(i).data for i in range(count[0])]
+        self._out = [self._request.get_output_tensor(i).data for i in range(count[1])]
+        self.run(self.signature.zeros())
+
+    @property
+    def inputs(self) -> dict[str, Shape]:
+        return self.signature.inputs
+
+    @property
+    def outputs(self) -> dict[str, Shape]:
+        return self.signature.outputs
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        if self._request is None:
+            raise ValueError("expected an open engine, found a closed one")
+        self.signature.check(inputs)
+        # Its own memory, filled here: whatever the caller's array is like, the layout is the same.
+        for memory, name in zip(self._in, self.signature.inputs, strict=True):
+            memory[...] = inputs[name]
+        self._request.infer(share_outputs=True)
+        names = self.signature.outputs
+        return {name: memory.copy() for name, memory in zip(names, self._out, strict=True)}
+
+    def close(self) -> None:
+        self._in, self._out = [], []
+        self._request = self._compiled = None
+
+
+def has_bf16() -> bool:
+    """Whether this processor computes in bf16 itself; elsewhere bf16 would be slower than f32."""
+    return "BF16" in _core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+
+
+@cache
+def _core() -> Any:
+    """Return the process's OpenVINO, which may be used from any thread."""
+    if "openvino" not in sys.modules:
+        # None makes ``import openvino_telemetry`` an ImportError.
+        sys.modules["openvino_telemetry"] = cast("Any", None)
+    import openvino
+
+    return openvino.Core()
+
+
+def _port(port: Any) -> tuple[str, list[int | None], np.dtype[Any]]:
+    shape = [side.get_length() if side.is_static else None for side in port.get_partial_shape()]
+    return port.get_any_name(), shape, port.get_element_type().to_dtype()
+
+
+def _last_line(error: RuntimeError) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "no message"
