@@ -3,7 +3,7 @@
 
 ::
 
-    RUN/run.json           configuration, versions, a hash of the sources: no git needed
+    RUN/run.json           configuration, data, versions, a hash of the sources: no git needed
     RUN/log.jsonl          one record a line: {"step", "kind": "train" | "validate", …}
     RUN/tensorboard/       the same, for `tensorboard --logdir RUN`
     RUN/pictures/          step-00001000.png
@@ -67,10 +67,11 @@ class Logs:
         self._board.add_image("validate", picture, step, dataformats="HWC")
 
 
-def stamp(run: Path, config: Mapping[str, Any]) -> None:
-    """Write ``RUN/run.json``: what is run, with what."""
+def stamp(run: Path, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Write ``RUN/run.json``: what is run, with what, on what."""
     about = {
         "config": dict(config),
+        "data": dict(data),
         "talkcodec": talkcodec.__version__,
         "sources_sha256": sources_hash(),
         "python": platform.python_version(),

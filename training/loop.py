@@ -8,6 +8,7 @@ step. Everything random is a function of (seed, step, rank), so no generator has
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import signal
 import sys
@@ -79,7 +80,7 @@ def train(
     with ExitStack() as stack:
         if fabric.is_global_zero:
             out.mkdir(parents=True, exist_ok=True)
-            stamp(out, dataclasses.asdict(config))
+            stamp(out, dataclasses.asdict(config), run.task.data())
             run.logs = stack.enter_context(Logs(out, run.step))
         asked = stack.enter_context(_signals())
         reason = run.fit(asked, deadline)
@@ -266,7 +267,12 @@ class _Run:
                 self.logs.picture(self.step, grid)
             if math.isfinite(values["score"]) and values["score"] < (self.best or math.inf):
                 self.best = values["score"]
-                about = {"step": str(self.step), "score": repr(self.best)}
+                about = {
+                    "step": str(self.step),
+                    "score": repr(self.best),
+                    "network": self.task.turns[0],
+                    "arguments": json.dumps(getattr(self.ema.network, "arguments", {})),
+                }
                 checkpoint.save_best(self.out, self.ema.network, about)
         self.fabric.barrier()
 

@@ -38,7 +38,14 @@ class Task(Protocol):
     turns: tuple[str, ...]
 
     def networks(self) -> dict[str, nn.Module]:
-        """Return the networks by turn, new ones, in float32 on the CPU. Called once."""
+        """Return the networks by turn, new ones, in float32 on the CPU. Called once.
+
+        The first has an attribute ``arguments``: its constructor's, as JSON holds them, so that
+        it can be built again for export (training/export.py) without the data.
+        """
+
+    def data(self) -> dict[str, Any]:
+        """Tell what is trained on, for run.json: clips, people, minutes, licences."""
 
     def attach(self, networks: Mapping[str, nn.Module]) -> None:
         """Take the networks as the loop wrapped them: ``losses`` must call these, and only by

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +18,22 @@ from training.task import Batch
 class ToyNet(nn.Module):
     """Pictures (N, 3, 16, 16) to colours (N, 3), with normalisation and dropout."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 8) -> None:
         super().__init__()
+        self.arguments = {"width": width}
         self.body = nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.1)
+            nn.Conv2d(3, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Dropout(0.1),
         )
-        self.head = nn.Linear(8, 3)
+        self.head = nn.Linear(width, 3)
+
+    def export_inputs(self) -> dict[str, Tensor]:
+        return {"picture": torch.rand(1, 3, 16, 16)}
+
+    def export_outputs(self) -> tuple[str, ...]:
+        return ("colour",)
 
     def forward(self, picture: Tensor) -> Tensor:
         out: Tensor = self.head(self.body(picture).mean((2, 3)))
@@ -46,6 +57,9 @@ class ToyTask:
 
     def networks(self) -> dict[str, nn.Module]:
         return {turn: ToyNet() for turn in self.turns}
+
+    def data(self) -> dict[str, Any]:
+        return {"licences": ["CC0-1.0"], "clips": 0}
 
     def attach(self, networks: Mapping[str, nn.Module]) -> None:
         self.attached = dict(networks)
