@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run by torchrun in test_many_processes.py: trains and leaves what each process ended with."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.training.toy import ToyOptions, ToyTask
+from training.config import Config, OptimiserConfig, RunConfig
+from training.loop import Outcome, train
+
+RANK = int(os.environ["RANK"])
+
+
+class Recorded(ToyTask):
+    """Two opposed networks; remembers its batches; one process alone meets a bad batch."""
+
+    turns = ("one", "two")
+
+    def __init__(self) -> None:
+        super().__init__(ToyOptions(poison=(3,) if RANK == 1 else ()))
+        self.sums: list[float] = []
+        self.sizes: set[int] = set()
+
+    def losses(self, turn: str, batch: Any, step: int) -> dict[str, Tensor]:
+        del step
+        self.sums.append(float(batch["colour"].sum()))
+        self.sizes.add(len(batch["picture"]))
+        one, two = (self.attached[name](batch["picture"]) for name in self.turns)
+        wrong = (one - batch["colour"]).square().mean()
+        apart = (one - two).square().mean()
+        return {"loss": wrong - 0.1 * apart if turn == "one" else apart}
+
+
+def once(out: Path, steps: int) -> tuple[Recorded, Outcome]:
+    """Train up to ``steps`` from where the run in ``out`` is."""
+    task = Recorded()
+    run = RunConfig(out=str(out), steps=steps, batch=8, device="cpu", precision="32-true")
+    config = Config(run, {}, OptimiserConfig(warmup=2))
+    return task, train(config, lambda: task, resume=steps > 6)
+
+
+def main(out: Path) -> None:
+    """Train six steps, then six more from the checkpoint; write the state of this process."""
+    once(out / "run", 6)
+    task, outcome = once(out / "run", 12)
+    weights = {
+        f"{turn}.{name}": value.tolist()
+        for turn, network in task.attached.items()
+        for name, value in network.named_parameters()
+    }
+    found = {
+        "weights": weights,
+        "sums": task.sums,
+        "sizes": sorted(task.sizes),
+        "step": outcome.step,
+        "first": outcome.first,
+    }
+    (out / f"rank-{RANK}.json").write_text(json.dumps(found))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
