@@ -37,6 +37,7 @@ class TorchEngine:
 
     def __init__(self, model: bytes, threads: int, precision: str) -> None:
         import torch
+        from safetensors import SafetensorError
         from safetensors.torch import load
 
         about = _about(model)
@@ -46,7 +47,7 @@ class TorchEngine:
         network = _build(about["network"], about["arguments"])
         try:
             network.load_state_dict(load(model))
-        except RuntimeError as error:
+        except (RuntimeError, SafetensorError) as error:
             line = " ".join(str(error).split())
             raise WeightsError(f"{about['network']}: expected its weights, found: {line}") from None
         self._torch = torch
