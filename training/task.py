@@ -35,7 +35,8 @@ class Task(Protocol):
     turn's network collects gradients.
     """
 
-    turns: tuple[str, ...]
+    @property
+    def turns(self) -> tuple[str, ...]: ...
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks by turn, new ones, in float32 on the CPU. Called once.
