@@ -56,8 +56,10 @@ class MediaPipeFinder:
     _changed: float
 
     def __init__(self, *, details: bool = False) -> None:
-        """``details``: report blendshapes and pose too. The pose maps MediaPipe's canonical face, in
-        centimetres, x right, y up and z towards the viewer, into the space of its camera.
+        """``details``: report blendshapes and pose too.
+
+        The pose maps MediaPipe's canonical face, in centimetres with x right, y up and z towards
+        the viewer, into the space of its camera.
         """
         check_version()
         self._model = model_path()

@@ -218,7 +218,8 @@ def test_details_are_reported_where_asked_for(portrait: U8) -> None:
     np.testing.assert_array_equal(detailed.landmarks, face.landmarks)
     assert detailed.blendshapes is not None
     assert detailed.pose is not None
-    assert (detailed.blendshapes.shape, detailed.blendshapes.dtype) == ((52,), np.float32)
+    assert detailed.blendshapes.shape == (52,)
+    assert detailed.blendshapes.dtype == np.float32
     # A smile with shut eyes this is not; blendshape 9 is eyeBlinkLeft, 44 mouthSmileLeft.
     assert detailed.blendshapes[9] < 0.5 < detailed.blendshapes[44]
     # The portrait looks at the camera, tilted clockwise by some degrees.
