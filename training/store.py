@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames and labels as memory-mapped arrays, so that training reads any frame at random.
+
+A store is a folder: ``frames.npy`` uint8 (N, 256, 256, 3) RGB, ``labels.npz`` with ``landmarks``
+float32 (N, 478, 3) in pixels of the frame, ``clip`` int32 (N,) and ``identity`` int32 (N,), and
+``store.json`` with the clips' names, licences and the frames' rates.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from talkcodec.errors import InputError
+from talkcodec.types import CANVAS, F32, I32, LANDMARKS, U8
+
+
+@dataclass(frozen=True, slots=True)
+class FrameStore:
+    """N frames with what the teacher saw in them; ``frames`` stays on disk."""
+
+    frames: U8
+    landmarks: F32
+    clip: I32
+    identity: I32
+    meta: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.landmarks)
+
+    @classmethod
+    def open(cls, folder: Path) -> FrameStore:
+        """Open the store in ``folder``.
+
+        Raises:
+            InputError: there is none, or its parts disagree.
+        """
+        try:
+            meta = json.loads((folder / "store.json").read_text())
+            frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+            with np.load(folder / "labels.npz", allow_pickle=False) as stored:
+                labels = {name: stored[name] for name in ("landmarks", "clip", "identity")}
+        except (OSError, KeyError, ValueError) as error:
+            raise InputError(f"expected a frame store in {folder}, found {error}") from None
+        count = len(frames)
+        if frames.shape[1:] != (CANVAS, CANVAS, 3) or labels["landmarks"].shape != (
+            count,
+            LANDMARKS,
+            3,
+        ):
+            raise InputError(
+                f"expected (N, {CANVAS}, {CANVAS}, 3) frames with landmarks in {folder}, "
+                f"found {frames.shape} and {labels['landmarks'].shape}"
+            )
+        return cls(frames, labels["landmarks"], labels["clip"], labels["identity"], meta)
+
+    def about(self) -> dict[str, Any]:
+        """Tell how much of whom this is: frames, clips, people, licences."""
+        clips = self.meta["clips"]
+        return {
+            "frames": len(self),
+            "clips": len(clips),
+            "people": len(np.unique(self.identity)),
+            "licences": sorted({clip["licence"] for clip in clips}),
+        }
+
+
+class StoreWriter:
+    """Writes a store frame by frame; ``close`` makes it complete."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._frames = np.lib.format.open_memmap(
+            folder / "frames.npy", mode="w+", dtype=np.uint8, shape=(count, CANVAS, CANVAS, 3)
+        )
+        self._landmarks = np.zeros((count, LANDMARKS, 3), np.float32)
+        self._clip = np.zeros(count, np.int32)
+        self._identity = np.zeros(count, np.int32)
+        self._clips: list[dict[str, Any]] = []
+        self._next = 0
+
+    def add(self, pictures: list[U8], landmarks: F32, identity: int, about: dict[str, Any]) -> None:
+        """Append a clip: pictures uint8 (256, 256, 3), landmarks float32 (T, 478, 3)."""
+        here = slice(self._next, self._next + len(pictures))
+        for index, picture in enumerate(pictures):
+            self._frames[self._next + index] = picture
+        self._landmarks[here] = landmarks
+        self._clip[here] = len(self._clips)
+        self._identity[here] = identity
+        self._clips.append(about | {"first": self._next, "frames": len(pictures)})
+        self._next += len(pictures)
+
+    def close(self) -> None:
+        """Write the labels; a store without them does not open.
+
+        Raises:
+            InputError: fewer frames came than were announced.
+        """
+        if self._next != len(self._landmarks):
+            raise InputError(f"expected {len(self._landmarks)} frames, found {self._next}")
+        self._frames.flush()
+        np.savez(
+            self._folder / "labels.npz",
+            landmarks=self._landmarks,
+            clip=self._clip,
+            identity=self._identity,
+        )
+        (self._folder / "store.json").write_text(json.dumps({"clips": self._clips}))
