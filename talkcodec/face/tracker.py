@@ -16,7 +16,7 @@ from talkcodec.errors import InputError
 from talkcodec.face.follow import Follower
 from talkcodec.types import F32, U8, Box, FaceObservation
 
-TrackerName = Literal["mediapipe", "face-alignment"]
+TrackerName = Literal["builtin", "mediapipe", "face-alignment"]
 
 
 class FaceFinder(Protocol):
@@ -95,7 +95,11 @@ def open_tracker(name: str = "mediapipe") -> FollowingTracker:
         MissingDependency: its package is not installed, or is a version that is refused.
     """
     finder: FaceFinder
-    if name == "mediapipe":
+    if name == "builtin":
+        from talkcodec.face.builtin import BuiltinFinder
+
+        finder = BuiltinFinder()
+    elif name == "mediapipe":
         from talkcodec.face.mediapipe import MediaPipeFinder
 
         finder = MediaPipeFinder()

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two networks of the built-in tracker, as functions of pictures.
+
+Both take bytes and scale them themselves. They run in 32 bits: coordinates need more than the
+8 bits of mantissa that bf16 leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from talkcodec import weights
+from talkcodec.face.place import Place
+from talkcodec.render.engine import FORMATS, Engine, EngineName, choose, open_engine
+from talkcodec.types import F32, U8
+
+#: Chance of a face, 0 to 1, from which a cell of the detector's map is looked at more closely.
+FOUND = 0.5
+#: Places whose overlap, intersection over union, is more than this are one face.
+SAME = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the landmark network says of a place.
+
+    ``landmarks``: float32 (478, 3) in pixels of the picture. ``chance``: that this is a face, 0
+    to 1. ``openings``: float32 (3,), of lips, left and right lids in inter-ocular distances.
+    """
+
+    landmarks: F32
+    chance: float
+    openings: F32
+
+
+class Landmarker:
+    """Reads the landmarks of the face at a place."""
+
+    def __init__(self, engine: EngineName = "auto") -> None:
+        self._engine = _open("tracker", engine)
+        self._side = self._engine.inputs["crop"][-1]
+
+    def __call__(self, picture: U8, place: Place) -> Reading:
+        """Look at ``place`` of ``picture``, uint8 (H, W, 3) RGB."""
+        crop = place.crop(picture, self._side)
+        found = self._engine.run({"crop": _planes(crop)})
+        extras = found["extras"][0]
+        landmarks = place.to_picture(found["landmarks"][0])
+        return Reading(landmarks, _chance(float(extras[0])), extras[1:].astype(np.float32))
+
+    def close(self) -> None:
+        """Release the network. Closing twice does nothing."""
+        self._engine.close()
+
+
+class Detector:
+    """Says where faces are in a picture of any size."""
+
+    def __init__(self, engine: EngineName = "auto") -> None:
+        self._engine = _open("detector", engine)
+        self._side = self._engine.inputs["picture"][-1]
+
+    def __call__(self, picture: U8, most: int) -> list[tuple[float, Place]]:
+        """Return up to ``most`` faces of ``picture``, uint8 (H, W, 3), surest first."""
+        height, width = picture.shape[:2]
+        # A square about the middle: grey beside a picture that is none.
+        whole = Place(width / 2, height / 2, float(max(width, height)))
+        small = _whole(picture, whole, self._side)
+        found = self._engine.run({"picture": _planes(small)})
+        scores, places = found["scores"][0], found["places"][0]
+        kept: list[tuple[float, Place]] = []
+        for index in np.argsort(scores, axis=None)[::-1][: 4 * most]:
+            row, column = divmod(int(index), scores.shape[1])
+            chance = _chance(float(scores[row, column]))
+            if chance < FOUND or len(kept) == most:
+                break
+            place = self._place(places[:, row, column], row, column, scores.shape[0], whole)
+            if all(overlap(place, other) <= SAME for _, other in kept):
+                kept.append((chance, place))
+        return kept
+
+    def _place(self, values: F32, row: int, column: int, cells: int, whole: Place) -> Place:
+        """Return what a cell says, in pixels of the picture."""
+        x, y, size, c, s = (float(v) for v in values)
+        step = whole.side / cells
+        return Place(
+            (column + 0.5 + x) * step + whole.x - whole.side / 2,
+            (row + 0.5 + y) * step + whole.y - whole.side / 2,
+            whole.side * float(np.exp(np.clip(size, -4, 1))),
+            float(np.arctan2(s, c)),
+        )
+
+    def close(self) -> None:
+        """Release the network. Closing twice does nothing."""
+        self._engine.close()
+
+
+def overlap(one: Place, other: Place) -> float:
+    """Return intersection over union of two places, as if both were upright."""
+    reach = (one.side + other.side) / 2
+    width = min(reach - abs(one.x - other.x), one.side, other.side)
+    height = min(reach - abs(one.y - other.y), one.side, other.side)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (one.side**2 + other.side**2 - shared)
+
+
+def _open(name: str, engine: EngineName) -> Engine:
+    chosen = choose(engine)
+    model = weights.path(name + FORMATS[chosen]).read_bytes()
+    return open_engine(model, name=engine, threads=1, precision="f32")
+
+
+def _whole(picture: U8, place: Place, side: int) -> U8:
+    """Shrink a picture by averaging, and lay it into the middle of a grey square."""
+    height, width = picture.shape[:2]
+    scale = side / place.side
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(picture, size, interpolation=method)
+    if small.shape[:2] == (side, side):
+        return np.asarray(small, np.uint8)
+    out = np.full((side, side, 3), 128, np.uint8)
+    left, top = (side - size[0]) // 2, (side - size[1]) // 2
+    out[top : top + size[1], left : left + size[0]] = small
+    return out
+
+
+def _planes(picture: U8) -> U8:
+    """Return uint8 (1, 3, S, S) of a picture (S, S, 3)."""
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
+
+
+def _chance(logit: float) -> float:
+    return float(1 / (1 + np.exp(-np.clip(logit, -30, 30))))
