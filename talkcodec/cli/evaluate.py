@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``talkcodec train evaluate``: the tracker that ships, beside its teacher."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="Folder with manifest.tsv and clips/.")],
+    labels: Annotated[Path, typer.Option(help="What python -m training.label wrote.")] = Path(
+        "runs/labels"
+    ),
+    empty: Annotated[
+        Path | None, typer.Option(help="Folder of pictures without faces, for false alarms.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("runs/tracker.json"),
+    frames: Annotated[int, typer.Option(min=2, help="Frames a person, for the conditions.")] = 75,
+    every: Annotated[int, typer.Option(min=1, help="Frames between two cold looks.")] = 5,
+) -> None:
+    """Measure the face tracker on val clips: errors, jitter, detection, bad pictures, speed."""
+    import cv2
+
+    from training.evaluate.report import tables
+    from training.evaluate.run import EvaluateOptions, evaluate, write
+
+    cv2.setNumThreads(1)
+    options = EvaluateOptions(data, labels, empty, frames=frames, every=every)
+    content = evaluate(options, lambda line: typer.echo(line, err=True))
+    write(out, content)
+    sys.stdout.write(tables(content) + "\n")

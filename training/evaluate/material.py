@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clips of people nobody was trained on, and what the teacher saw in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from talkcodec.types import F32, F64, U8, Bool
+from training.corpus import Clip, clips, load_labels, pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A clip in memory. ``frames``: uint8 (H, W, 3) each; ``teacher``: float32 (T, 478, 3) in
+    pixels; ``found``: bool (T,), where the teacher saw the face.
+    """
+
+    name: str
+    identity: int
+    frames: list[U8]
+    rate: Fraction
+    teacher: F32
+    found: Bool
+
+    def first(self, count: int) -> Material:
+        """Return the first ``count`` frames."""
+        return Material(
+            self.name,
+            self.identity,
+            self.frames[:count],
+            self.rate,
+            self.teacher[:count],
+            self.found[:count],
+        )
+
+
+def load(clip: Clip, labels: Path) -> Material:
+    """Read a clip and its labels.
+
+    Raises:
+        InputError: it has not been labelled.
+    """
+    seen = load_labels(labels, clip)
+    frames = pictures(clip)
+    return Material(clip.name, clip.identity, frames, clip.rate, seen.landmarks, seen.found)
+
+
+def all_of(data: Path, labels: Path) -> Iterator[Material]:
+    """Yield every val clip, by name."""
+    for clip in clips(data, "val"):
+        yield load(clip, labels)
+
+
+def one_a_person(data: Path, labels: Path, frames: int) -> list[Material]:
+    """Return the first ``frames`` of the longest val clip of every person."""
+    longest: dict[int, Clip] = {}
+    for clip in clips(data, "val"):
+        best = longest.get(clip.identity)
+        if best is None or clip.seconds > best.seconds:
+            longest[clip.identity] = clip
+    return [load(clip, labels).first(frames) for clip in longest.values()]
+
+
+def yaw(landmarks: F32) -> F64:
+    """Return how far heads (T, 478, 3) are turned sideways, degrees: the line between the temples
+    in the plane of x and depth.
+    """
+    across = landmarks[:, 454] - landmarks[:, 234]
+    return np.asarray(np.degrees(np.arctan2(across[:, 2], across[:, 0])), np.float64)
+
+
+def seconds(material: Sequence[Material]) -> float:
+    """Return how long ``material`` lasts."""
+    return float(sum(len(item.frames) / item.rate for item in material))
