@@ -36,6 +36,7 @@ from talkcodec.bench.scores import ScoreCache
 from talkcodec.bench.source import Source, load_source
 from talkcodec.bench.stills import SideBySide, Still
 from talkcodec.errors import InputError
+from talkcodec.face import DEFAULT_TRACKER
 from talkcodec.metrics import NAMES, Suite, open_metrics
 from talkcodec.types import F64
 
@@ -49,7 +50,7 @@ class CompareOptions:
     ``codecs``: classical names. ``offline``: also their best offline settings. ``every``: score
     one frame in so many. ``seconds``: use at most this much of each clip. ``sweep``: run our codec
     at all its points, which BD-rate needs. ``metrics``: names; LPIPS, DISTS, PSNR and SSIM
-    are always tried.
+    are always tried. ``tracker``: the face tracker that our codec uses.
     """
 
     codecs: tuple[str, ...] = ("x264", "x265", "vp9", "av1")
@@ -59,6 +60,7 @@ class CompareOptions:
     size: int = 256
     sweep: bool = False
     metrics: tuple[str, ...] = NAMES
+    tracker: str = DEFAULT_TRACKER
     cache: Path | None = field(default=None, compare=False)
 
     def classical(self) -> list[ClassicalCodec]:
@@ -77,7 +79,8 @@ class Comparison:
         require_matplotlib()
         self.options = options
         self._progress = progress
-        self._ours, self._call = OurCodec(), OurCodec.call()
+        self._ours = OurCodec(tracker=options.tracker)
+        self._call = OurCodec.call(options.tracker)
         self._codecs = options.classical()
         self._ladders = Ladders(options.every, options.cache)
         names = dict.fromkeys((*LADDER_METRICS, *options.metrics))
@@ -108,6 +111,7 @@ class Comparison:
                 "every": self.options.every,
                 "seconds": self.options.seconds,
                 "size": self.options.size,
+                "tracker": self.options.tracker,
                 "settings": {c.name: c.settings(c.points[0]) for c in self._codecs},
             },
             clips=clips,

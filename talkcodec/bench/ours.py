@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 
@@ -21,6 +22,7 @@ from talkcodec.clock import Stopwatch
 from talkcodec.decoder import Decoder
 from talkcodec.encoder import Encoder, EncoderConfig
 from talkcodec.errors import InputError
+from talkcodec.face import DEFAULT_TRACKER, open_tracker
 from talkcodec.types import U8, Frame, Packet
 
 #: The point that is compared at one rate: the codec as it ships.
@@ -36,7 +38,8 @@ class OurCodec:
 
     A point is the rate allowed for references after the first, in % of the shipped one: what
     our quality depends on most. ``acknowledged_after``: seconds until the encoder hears that a
-    reference arrived; without effect unless ``config.acknowledged``.
+    reference arrived; without effect unless ``config.acknowledged``. ``tracker``: name of the
+    face tracker.
     """
 
     name = "talkcodec"
@@ -46,23 +49,26 @@ class OurCodec:
         self,
         config: EncoderConfig | None = None,
         acknowledged_after: Fraction = ACKNOWLEDGED_AFTER,
+        tracker: str = DEFAULT_TRACKER,
     ) -> None:
         self._config = config or EncoderConfig()
         self._acknowledged_after = acknowledged_after
+        self._tracker = tracker
         self.stopwatch = Stopwatch()
 
     @classmethod
-    def call(cls) -> OurCodec:
+    def call(cls, tracker: str = DEFAULT_TRACKER) -> OurCodec:
         """Return the codec as a call uses it."""
-        return cls(EncoderConfig(acknowledged=True, redundancy=True))
+        return cls(EncoderConfig(acknowledged=True, redundancy=True), tracker=tracker)
 
     def settings(self, point: int) -> str:
         config = self._at(point, self._config.tick_rate, self._config.size)
-        return f"{config!r} acknowledged after {self._acknowledged_after} s"
+        return f"{config!r} acknowledged after {self._acknowledged_after} s {self._tracker}"
 
     def encode_decode(self, frames: Sequence[U8], fps: Fraction, point: int) -> CodecRun:
-        encoder = Encoder(self._at(point, fps, frames[0].shape[0]), stopwatch=self.stopwatch)
-        packets = self._encode(encoder, frames, fps)
+        config = self._at(point, fps, frames[0].shape[0])
+        with closing(open_tracker(self._tracker)) as tracker:
+            packets = self._encode(Encoder(config, tracker, self.stopwatch), frames, fps)
         shown = self._decode(packets)
         if not shown:
             raise InputError(f"expected a face in {len(frames)} frames, found none")

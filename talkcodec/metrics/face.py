@@ -29,6 +29,19 @@ _COLUMNS = ("lips", "eyes", "iris", "pose", "face_lost")
 _UNITS = ("% IOD", "% IOD", "% IOD", "°", "%")
 
 
+#: Who judges: not the tracker that the codec itself uses, which would overlook its own mistakes.
+JUDGE = "mediapipe"
+
+
+def open_judge() -> FaceTracker:
+    """Open the tracker that source and output are looked at with.
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
+    return open_tracker(JUDGE)
+
+
 def track(clip: Clip, tracker: FaceTracker) -> list[F32 | None]:
     """Return float32 (478, 3) landmarks of every frame, None where no face is seen."""
     tracker.reset()
@@ -53,7 +66,7 @@ class Face:
     )
     whole = True
 
-    def __init__(self, open_: Callable[[], FaceTracker] = open_tracker) -> None:
+    def __init__(self, open_: Callable[[], FaceTracker] = open_judge) -> None:
         self._tracker = open_()
 
     def against(self, source: Clip) -> FaceScorer:

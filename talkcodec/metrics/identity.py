@@ -18,9 +18,8 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from talkcodec.errors import MissingDependency, WeightsError
-from talkcodec.face import open_tracker
 from talkcodec.metrics.base import Clip, Column, Scores, check_pair
-from talkcodec.metrics.face import track
+from talkcodec.metrics.face import open_judge, track
 from talkcodec.metrics.weights import IDENTITY_MODEL, identity_folder
 from talkcodec.types import F32, F64, U8
 
@@ -119,7 +118,7 @@ class Identity:
 
     def __init__(self) -> None:
         self._net = FaceNet()
-        self._tracker = open_tracker()
+        self._tracker = open_judge()
 
     def against(self, source: Clip) -> IdentityScorer:
         return IdentityScorer(self._net, source, track(source, self._tracker))

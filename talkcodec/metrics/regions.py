@@ -6,9 +6,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from talkcodec.face import open_tracker
 from talkcodec.metrics.base import Clip, Column, Scores
-from talkcodec.metrics.face import track
+from talkcodec.metrics.face import open_judge, track
 from talkcodec.metrics.lpips import Lpips
 from talkcodec.types import F32, Bool
 
@@ -36,7 +35,7 @@ class Regions:
 
     def __init__(self) -> None:
         self._lpips = Lpips()
-        self._tracker = open_tracker()
+        self._tracker = open_judge()
 
     def against(self, source: Clip) -> RegionsScorer:
         return RegionsScorer(self._lpips, source, track(source, self._tracker))
