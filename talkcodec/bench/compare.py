@@ -51,6 +51,7 @@ class CompareOptions:
     one frame in so many. ``seconds``: use at most this much of each clip. ``sweep``: run our codec
     at all its points, which BD-rate needs. ``metrics``: names; LPIPS, DISTS, PSNR and SSIM
     are always tried. ``tracker``: the face tracker that our codec uses.
+    ``reuse``: an earlier report.json, whose ladders hold for the same clips and settings.
     """
 
     codecs: tuple[str, ...] = ("x264", "x265", "vp9", "av1")
@@ -61,6 +62,7 @@ class CompareOptions:
     sweep: bool = False
     metrics: tuple[str, ...] = NAMES
     tracker: str = DEFAULT_TRACKER
+    reuse: Path | None = None
     cache: Path | None = field(default=None, compare=False)
 
     def classical(self) -> list[ClassicalCodec]:
@@ -83,12 +85,21 @@ class Comparison:
         self._call = OurCodec.call(options.tracker)
         self._codecs = options.classical()
         self._ladders = Ladders(options.every, options.cache)
+        if options.reuse is not None:
+            self._adopt(options.reuse)
         names = dict.fromkeys((*LADDER_METRICS, *options.metrics))
         self._suite: Suite = open_metrics(names)
         missing = [name for name in LADDER_METRICS if name in self._suite.absent]
         if missing and self._codecs:
             reason = self._suite.absent[missing[0]]
             raise InputError(f"{missing[0]} is needed to match rates: {reason}")
+
+    def _adopt(self, path: Path) -> None:
+        try:
+            count = self._ladders.adopt(json.loads(path.read_text(encoding="utf-8")), self._codecs)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"expected a report.json in {path}, found {error!r}") from None
+        self._progress(f"{count} ladder points from {path.name}")
 
     def run(self, paths: Sequence[Path], out: Path) -> Report:
         """Compare on ``paths`` and write report.json, report.html, rd.png, side_by_side.mp4."""

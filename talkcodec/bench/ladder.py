@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,6 @@ class LadderPoint:
     point: int
     payload_kbps: float
     wire_kbps: float
-    first_bytes: int
     #: Column → mean over the scored frames.
     scores: Mapping[str, float]
 
@@ -70,13 +70,13 @@ class Ladders:
 
     def cached(self, source: Source, codec: ClassicalCodec) -> list[LadderPoint]:
         """Return those points that are already known, lowest rate first."""
-        known = [self._read(self._path(source, codec, point)) for point in codec.points]
+        known = [self._read(self._path(source.digest, codec, point)) for point in codec.points]
         return sorted((p for p in known if p is not None), key=lambda item: item.payload_kbps)
 
     def _point(
         self, source: Source, codec: ClassicalCodec, point: int, scorer: _LazyScorer
     ) -> LadderPoint:
-        path = self._path(source, codec, point)
+        path = self._path(source.digest, codec, point)
         known = self._read(path)
         if known is not None:
             return known
@@ -84,20 +84,43 @@ class Ladders:
         run = codec.encode_decode(clip.frames, clip.fps, point)
         rate = codec.rate(run.packets, clip.seconds)
         scores = scorer(Clip(run.frames, clip.fps))
-        result = LadderPoint(codec.name, point, rate.payload, rate.wire, run.packets[0], scores)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        partial.write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
-        partial.replace(path)
+        result = LadderPoint(codec.name, point, rate.payload, rate.wire, scores)
+        self._write(path, result)
         return result
 
-    def _path(self, source: Source, codec: ClassicalCodec, point: int) -> Path:
+    def adopt(self, report: Mapping[str, Any], codecs: Sequence[ClassicalCodec]) -> int:
+        """Take over the ladders of an earlier ``report.json``, if they were made as ours would be.
+
+        Returns how many points were new. Clips are recognised by the digest of their pictures.
+        """
+        options = report["options"]
+        count = 0
+        for codec in codecs:
+            same = options["settings"].get(codec.name) == codec.settings(codec.points[0])
+            if not same or options["every"] != self.every:
+                continue
+            for clip in report["clips"]:
+                for point in clip["codecs"].get(codec.name, {}).get("ladder", []):
+                    path = self._path(clip["digest"], codec, point["point"])
+                    if not path.is_file():
+                        self._write(path, LadderPoint(codec.name, **point))
+                        count += 1
+        return count
+
+    @staticmethod
+    def _write(path: Path, point: LadderPoint) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.part")
+        partial.write_text(json.dumps(asdict(point), indent=1), encoding="utf-8")
+        partial.replace(path)
+
+    def _path(self, pictures: str, codec: ClassicalCodec, point: int) -> Path:
         key = (
             f"{codec.settings(point)} every={self.every} metrics={METRICS_VERSION} "
             f"{LADDER_METRICS} bf16={has_bfloat16()}"
         )
         digest = hashlib.sha256(key.encode()).hexdigest()[:12]
-        return self.folder / source.digest[:16] / f"{codec.name}-{point}-{digest}.json"
+        return self.folder / pictures[:16] / f"{codec.name}-{point}-{digest}.json"
 
     @staticmethod
     def _read(path: Path) -> LadderPoint | None:

@@ -32,6 +32,13 @@ def compare(
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Run our codec at several rates, for BD-rate.")
     ] = False,
+    tracker: Annotated[
+        str, typer.Option(help="Face tracker of our codec; MediaPipe always judges.")
+    ] = "builtin",
+    reuse: Annotated[
+        Path | None,
+        typer.Option(help="An earlier report.json: its ladders hold for the same clips."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object.")
     ] = False,
@@ -50,6 +57,8 @@ def compare(
         every=every,
         seconds=seconds,
         sweep=sweep,
+        tracker=tracker,
+        reuse=reuse,
         metrics=NAMES if metrics is None else tuple(n for n in metrics.split(",") if n),
     )
 

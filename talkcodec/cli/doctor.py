@@ -107,14 +107,14 @@ def _weights() -> str:
 
 
 def _tracker() -> str:
-    from talkcodec.face import open_tracker
-    from talkcodec.face.mediapipe import check_version
+    from talkcodec.face import DEFAULT_TRACKER, open_tracker
     from talkcodec.media.sources import portrait_picture
+    from talkcodec.render.engine import choose
 
     with open_tracker() as tracker:
         if tracker.track(portrait_picture(), 0.0) is None:
             raise ImportError("expected a face in the built-in portrait, found none")
-    return f"mediapipe {check_version()}"
+    return f"{DEFAULT_TRACKER}, run by {choose()}"
 
 
 def _camera() -> Check:

@@ -24,7 +24,9 @@ def encode(
     size: Annotated[int, typer.Option(help="Side of the canvas: 256 or 512.")] = 256,
     group: Annotated[int, typer.Option(min=1, max=4, help="Frames in a packet.")] = 3,
     quantiser: Annotated[int, typer.Option(min=0, max=3, help="0 is finest.")] = 0,
-    tracker: Annotated[str, typer.Option(help="mediapipe or face-alignment.")] = "mediapipe",
+    tracker: Annotated[str, typer.Option(help="builtin, mediapipe or face-alignment.")] = (
+        "builtin"
+    ),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

@@ -2,12 +2,26 @@
 """Pictures to dense landmarks of one face, whichever network finds them.
 
 ``tracker.py`` has the protocol and ``open_tracker``; ``follow.py`` decides which face is followed;
-``mediapipe.py`` and ``fan.py`` are the adapters. Adapters are imported when opened.
+``builtin.py`` is the tracker that ships, ``mediapipe.py`` and ``fan.py`` are adapters to others.
+They are imported when opened.
 """
 
 from __future__ import annotations
 
 from talkcodec.face.follow import Follower
-from talkcodec.face.tracker import FaceFinder, FaceTracker, FollowingTracker, open_tracker
+from talkcodec.face.tracker import (
+    DEFAULT_TRACKER,
+    FaceFinder,
+    FaceTracker,
+    FollowingTracker,
+    open_tracker,
+)
 
-__all__ = ["FaceFinder", "FaceTracker", "Follower", "FollowingTracker", "open_tracker"]
+__all__ = [
+    "DEFAULT_TRACKER",
+    "FaceFinder",
+    "FaceTracker",
+    "Follower",
+    "FollowingTracker",
+    "open_tracker",
+]

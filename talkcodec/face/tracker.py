@@ -18,6 +18,9 @@ from talkcodec.types import F32, U8, Box, FaceObservation
 
 TrackerName = Literal["builtin", "mediapipe", "face-alignment"]
 
+#: Needs nothing that is not in the package or among its dependencies.
+DEFAULT_TRACKER: TrackerName = "builtin"
+
 
 class FaceFinder(Protocol):
     """Lists every face in a picture."""
@@ -87,7 +90,7 @@ class FollowingTracker:
         self.close()
 
 
-def open_tracker(name: str = "mediapipe") -> FollowingTracker:
+def open_tracker(name: str = DEFAULT_TRACKER) -> FollowingTracker:
     """Open a tracker by name and load its network.
 
     Raises:
