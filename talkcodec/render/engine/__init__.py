@@ -3,7 +3,7 @@
 
 Two of the three report their use to their makers unless told not to, the one when it is imported,
 the other from threads of its own. Each is therefore imported in one module only, after the switch
-is thrown (``make imports`` holds the project to that); ``tests/test_no_sockets.py`` watches.
+is thrown (``make imports`` holds the project to that); ``tests/test_quiet_network.py`` watches.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NETWORKS = {
     "tracker": "talkcodec.models.tracker:TrackerNet",
     "detector": "talkcodec.models.detector:DetectorNet",
+    "restorer": "talkcodec.models.restorer:RestorerNet",
 }
 _KEY = "talkcodec"  # of the JSON in the metadata
 _LIMIT = 1 << 20  # of the header, bytes
@@ -44,7 +45,7 @@ class TorchEngine:
         self.precision = "bf16" if precision == "bf16" else "f32"
         self.signature = Signature.make(about["inputs"], about["outputs"])
         self._threads = threads
-        network = _build(about["network"], about["arguments"])
+        network = build_network(about["network"], about["arguments"])
         try:
             network.load_state_dict(load(model))
         except (RuntimeError, SafetensorError) as error:
@@ -149,7 +150,12 @@ def _about(model: bytes) -> dict[str, Any]:
     return about
 
 
-def _build(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
+def build_network(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
+    """Return the network ``name`` of ``NETWORKS``, new.
+
+    Raises:
+        WeightsError: there is none of that name, or it takes other arguments.
+    """
     if name not in NETWORKS:
         raise WeightsError(f"expected a network of {sorted(NETWORKS)}, found {name}")
     module, _, attribute = NETWORKS[name].partition(":")

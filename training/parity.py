@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far the engines are from torch on what calls show: the portrait, moved about and spoilt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from talkcodec.errors import InputError
+from talkcodec.face.place import Place
+from talkcodec.media.sources import portrait_picture
+from talkcodec.render.engine import FORMATS, installed, open_engine
+from talkcodec.render.engine.signature import Arrays
+from talkcodec.types import U8
+
+#: By engine, by output: the largest difference from torch.
+Parity = dict[str, dict[str, float]]
+
+#: How far an engine may be from torch, in shares of the largest output, at least of 1.
+TOLERANCE = 1e-4
+
+
+def check_parity(
+    trained: nn.Module, files: Mapping[str, bytes], samples: int
+) -> tuple[dict[str, float], Parity]:
+    """Run all installed engines on ``samples`` pictures.
+
+    ``trained``: the network before folding and rounding. ``files``: what each engine runs.
+    Returns how far torch on the file is from ``trained``, and each engine from torch.
+
+    Raises:
+        InputError: an engine is further from torch than ``TOLERANCE``.
+    """
+    pictures = views(trained, samples)
+    wanted = _outputs("torch", files["torch"], pictures)
+    before = [_forward(trained, picture) for picture in pictures]
+    rounding = _worst(before, wanted)
+    reach = {name: max(1.0, *(float(abs(o[name]).max()) for o in wanted)) for name in rounding}
+    parity: Parity = {}
+    for engine in FORMATS:
+        if engine == "torch" or engine not in installed():
+            continue
+        parity[engine] = _worst(_outputs(engine, files[engine], pictures), wanted)
+        for name, worst in parity[engine].items():
+            # Written so that what is no number is refused.
+            if not worst <= TOLERANCE * reach[name]:
+                raise InputError(
+                    f"expected {name} of {engine} within {TOLERANCE * reach[name]:.1g} of torch, "
+                    f"found {worst:.3g}"
+                )
+    return rounding, parity
+
+
+def views(network: nn.Module, count: int) -> list[Arrays]:
+    """Return ``count`` inputs of ``network``: uint8 pictures of the portrait and its surroundings.
+
+    Raises:
+        InputError: it takes other inputs than one picture of bytes.
+    """
+    examples: dict[str, Tensor] = network.export_inputs()  # type: ignore[operator]
+    shapes = {name: (tuple(x.shape), x.dtype) for name, x in examples.items()}
+    if len(shapes) != 1:
+        raise InputError(f"expected a network with one input, found {', '.join(shapes)}")
+    ((name, (shape, type_)),) = shapes.items()
+    if type_ != torch.uint8 or shape[:2] != (1, 3) or len(shape) != 4 or shape[2] != shape[3]:
+        raise InputError(f"expected an input of bytes (1, 3, S, S), found {type_} {shape}")
+    random = np.random.default_rng(0)
+    portrait = portrait_picture()
+    return [{name: _view(portrait, shape[-1], random)} for _ in range(count)]
+
+
+def _view(portrait: U8, side: int, random: np.random.Generator) -> U8:
+    x, y = random.normal(128, 20, 2).tolist()
+    place = Place(x, y, 150 * float(np.exp(random.normal(0, 0.3))), random.normal(0, 0.2))
+    crop = place.crop(portrait, side) * random.uniform(0.4, 1.2)
+    grain = random.normal(0, random.uniform(0, 15), crop.shape)
+    spoilt = np.clip(crop + grain, 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(spoilt.transpose(2, 0, 1)[None])
+
+
+def _outputs(engine: str, file: bytes, inputs: list[Arrays]) -> list[Arrays]:
+    opened = open_engine(file, name=engine, precision="f32")  # type: ignore[arg-type]
+    try:
+        return [opened.run(given) for given in inputs]
+    finally:
+        opened.close()
+
+
+@torch.no_grad()
+def _forward(network: nn.Module, inputs: Arrays) -> Arrays:
+    names: tuple[str, ...] = network.export_outputs()  # type: ignore[operator]
+    found = network(*(torch.from_numpy(array) for array in inputs.values()))
+    found = (found,) if isinstance(found, Tensor) else found
+    return {name: value.numpy() for name, value in zip(names, found, strict=True)}
+
+
+def _worst(found: list[Arrays], wanted: list[Arrays]) -> dict[str, float]:
+    return {
+        name: max(float(abs(f[name] - w[name]).max()) for f, w in zip(found, wanted, strict=True))
+        for name in wanted[0]
+    }
