@@ -46,13 +46,18 @@ def batches(
             batch_size=None,
             num_workers=workers,
             pin_memory=pin,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_start_worker,
             generator=torch.Generator(),  # else it draws from the run's own
         )
     )
 
 
-def _one_thread(_: int) -> None:
+def _start_worker(_: int) -> None:
+    import signal
+
     import cv2
 
     cv2.setNumThreads(1)
+    # A terminal sends its signals to all: the loop decides when to stop, and needs batches until.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

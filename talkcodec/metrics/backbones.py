@@ -80,11 +80,12 @@ class Vgg16:
         self._dtype = dtype
         self._pool = pool
 
-    def __call__(self, x: Tensor) -> list[Tensor]:
+    def __call__(self, x: Tensor, stages: int = len(_VGG_STAGES)) -> list[Tensor]:
+        """Return the features of the first ``stages`` stages."""
         features = []
         x = x.contiguous(memory_format=torch.channels_last)
         x = x.to(self._dtype)
-        ends = np.cumsum((0, *_VGG_STAGES))
+        ends = np.cumsum((0, *_VGG_STAGES[:stages]))
         for stage, (first, last) in enumerate(pairwise(ends)):
             if stage:
                 x = self._pool(x)

@@ -49,7 +49,7 @@ class TrackerOptions:
     irises: float = 3.0
     brows: float = 1.5
     depth: float = 0.3
-    openings: float = 0.5
+    openings: float = 1.5
     face: float = 0.1
     validate_frames: int = 1000
     widths: tuple[int, ...] = (16, 32, 64, 80, 64)
