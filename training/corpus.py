@@ -33,6 +33,9 @@ UNRELIABLE = frozenset(
     )
 )  # fmt: skip
 
+#: People of the val split who wear glasses.
+GLASSES = frozenset({99, 138})
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:

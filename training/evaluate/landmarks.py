@@ -11,6 +11,7 @@ import numpy as np
 from talkcodec.face import FaceTracker
 from talkcodec.motion.landmarks import inter_ocular
 from talkcodec.types import F32, LANDMARKS, U8, Bool
+from training.corpus import GLASSES
 from training.evaluate.conditions import CONDITIONS, two_faces
 from training.evaluate.material import Material, yaw
 from training.tasks.measure import Scores
@@ -64,16 +65,18 @@ class Tally:
 
 
 def whole_split(tracker: FaceTracker, material: Iterable[Material]) -> dict[str, Any]:
-    """Return the row of all frames, and one for each bin of yaw."""
-    everything, bins = Tally(), [Tally() for _ in YAW_BINS]
+    """Return the row of all frames, of people with glasses, and one for each bin of yaw."""
+    everything, glasses, bins = Tally(), Tally(), [Tally() for _ in YAW_BINS]
     for item in material:
         found, seen = follow(tracker, item.frames, float(item.rate))
         everything.add(found, seen, item.teacher, item.found)
+        if item.identity in GLASSES:
+            glasses.add(found, seen, item.teacher, item.found)
         turned = np.abs(yaw(item.teacher))
         for tally, (low, high) in zip(bins, YAW_BINS, strict=True):
             inside = item.found & (turned >= low) & (turned < high)
             tally.add(found, seen, item.teacher, inside)
-    rows = {
+    rows = {"people with glasses": glasses.row()} | {
         f"yaw {low} to {high}°": tally.row()
         for (low, high), tally in zip(YAW_BINS, bins, strict=True)
     }
