@@ -26,9 +26,14 @@ GAPS = (LIP_GAP, LEFT_LID_GAP, RIGHT_LID_GAP)
 REGIONS: Mapping[str, Sequence[int]] = {"lips": LIPS, "lids": EYELIDS, "irises": IRISES}
 
 
-def openings(landmarks: Tensor) -> Tensor:
-    """Return lip and lid openings (B, 3) of landmarks (B, 478, 3), in inter-ocular distances."""
-    between = landmarks[:, IRISES[0], :2] - landmarks[:, IRISES[5], :2]
+def openings(landmarks: Tensor, scale: Tensor | None = None) -> Tensor:
+    """Return lip and lid openings (B, 3) of landmarks (B, 478, 3), in inter-ocular distances.
+
+    ``scale``: landmarks (B, 478, 3) that give the distances; the same ones if not given. A loss
+    must give the true ones: else irises are moved apart to make up for a mouth too wide open.
+    """
+    eyes = landmarks if scale is None else scale
+    between = eyes[:, IRISES[0], :2] - eyes[:, IRISES[5], :2]
     ocular = between.norm(dim=-1).clamp(min=0.05)
     gaps = [(landmarks[:, a, :2] - landmarks[:, b, :2]) for a, b in GAPS]
     # The norm of exactly nothing has no slope.

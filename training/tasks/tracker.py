@@ -137,7 +137,7 @@ class TrackerTask:
         points = ((distance * weights).mean(1) * face).sum() / count
         depth = (off[..., 2].abs().mean(1) * face).sum() / count
         wanted = openings(target)
-        shown = (openings(landmarks) - wanted).abs().mean(1)
+        shown = (openings(landmarks, target) - wanted).abs().mean(1)
         told = (extras[:, 1:] - wanted).abs().mean(1)
         opened = ((shown + told) * face).sum() / count
         present = nn.functional.binary_cross_entropy_with_logits(extras[:, 0], face)
