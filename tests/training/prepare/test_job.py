@@ -162,9 +162,16 @@ def test_two_processes_give_the_same_bytes(videos: Path, prepared: Path, tmp_pat
 
 
 def test_a_finished_folder_is_left_as_it_is(videos: Path, prepared: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in prepared.glob("*.tar")}
+    before = {path: path.stat().st_mtime_ns for path in prepared.glob("*.*")}
     assert run(videos, prepared).fresh == 0
-    assert {path: path.stat().st_mtime_ns for path in prepared.glob("*.tar")} == before
+    assert {path: path.stat().st_mtime_ns for path in prepared.glob("*.*")} == before
+
+
+def test_a_page_that_is_gone_is_drawn_again(videos: Path, prepared: Path) -> None:
+    before = outputs(prepared)
+    (prepared / "summary.html").unlink()
+    run(videos, prepared)
+    assert outputs(prepared) == before
 
 
 def test_a_clip_that_breaks_the_work_is_reported_and_tried_again(
