@@ -18,7 +18,7 @@ help:
 	@echo "make lint | types | imports | pytest | fuzz | metrics-weights |"
 	@echo "     teacher-weights | clean"
 
-# --no-deps: the lists are complete, and mediapipe must not bring a second OpenCV.
+# --no-deps: the lists are complete, and nothing may bring a second OpenCV.
 $(VENV)/.live: requirements/build.txt requirements/live.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --no-deps -r requirements/build.txt -r requirements/live.txt
@@ -30,10 +30,10 @@ $(VENV)/.torch: $(VENV)/.live requirements/torch.txt
 	  || $(PIP) install --quiet --no-deps --extra-index-url $(TORCH_INDEX) -r requirements/torch.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.torch requirements/dev.txt requirements/metrics.txt requirements/train.txt \
-  requirements/teacher.txt
-	$(PIP) install --quiet --no-deps -r requirements/dev.txt -r requirements/metrics.txt \
-	  -r requirements/train.txt -r requirements/teacher.txt
+# Everything but Ray. One command, so that pip sees that equal pins are equal.
+DEV := dev metrics mediapipe train teacher
+$(VENV)/.dev: $(VENV)/.torch $(DEV:%=requirements/%.txt)
+	$(PIP) install --quiet --no-deps $(DEV:%=-r requirements/%.txt)
 	@touch $@
 
 setup: $(VENV)/.dev
@@ -64,8 +64,8 @@ metrics-weights: $(VENV)/.dev
 	$(BIN)/python -m talkcodec.metrics.fetch
 
 # What `talkcodec train prepare` needs beyond the live path; the person mask comes by npm.
-teacher-weights: $(VENV)/.live requirements/teacher.txt
-	$(PIP) install --quiet --no-deps -r requirements/teacher.txt
+teacher-weights: $(VENV)/.live requirements/mediapipe.txt requirements/teacher.txt
+	$(PIP) install --quiet --no-deps -r requirements/mediapipe.txt -r requirements/teacher.txt
 	$(BIN)/python -m training.prepare.fetch
 
 clean:

@@ -32,7 +32,7 @@ def follow(clip: Path, seconds: float) -> F64:
     """Return the landmarks of a clip, (frames, 478, 3) in canvas units, at 25 frames per second."""
     window = CropWindow()
     times, found = [], []
-    with open_tracker() as tracker, VideoReader(clip) as reader:
+    with open_tracker("mediapipe") as tracker, VideoReader(clip) as reader:
         for frame in reader:
             if float(frame.time) > seconds:
                 break
@@ -72,7 +72,7 @@ def describe(landmarks: F64) -> dict[str, F64]:
 
 def portrait_landmarks() -> F64:
     """Return the landmarks of the built-in portrait, (478, 3) in canvas units."""
-    with open_tracker() as tracker:
+    with open_tracker("mediapipe") as tracker:
         face = tracker.track(portrait_picture(), 0.0)
     if face is None:
         raise SystemExit(f"expected a face in {PORTRAIT_PICTURE.name}, found none")

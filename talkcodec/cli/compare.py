@@ -10,38 +10,43 @@ from typing import Annotated
 
 import typer
 
+from talkcodec.cli.output import Json
+
 _FILES = ("report.html", "report.json", "rd.png", "side_by_side.mp4")
 
 
+Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Video files.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the report files.")]
+Codecs = Annotated[str, typer.Option(help="Classical codecs, comma separated.")]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Also their best offline settings (slow).")
+]
+Every = Annotated[int, typer.Option(min=1, help="Score one frame in so many.")]
+Seconds = Annotated[float | None, typer.Option(min=0.2, help="Use at most this much of each clip.")]
+Metrics = Annotated[
+    str | None, typer.Option(help="Further metrics, comma separated; all by default.")
+]
+Sweep = Annotated[
+    bool, typer.Option("--sweep", help="Run our codec at several rates, for BD-rate.")
+]
+Tracker = Annotated[str, typer.Option(help="Face tracker of our codec; MediaPipe always judges.")]
+Reuse = Annotated[
+    Path | None, typer.Option(help="An earlier report.json: its ladders hold for the same clips.")
+]
+
+
 def compare(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Video files.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the report files.")],
-    codecs: Annotated[
-        str, typer.Option(help="Classical codecs, comma separated.")
-    ] = "x264,x265,vp9,av1",
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Also their best offline settings (slow).")
-    ] = False,
-    every: Annotated[int, typer.Option(min=1, help="Score one frame in so many.")] = 10,
-    seconds: Annotated[
-        float | None, typer.Option(min=0.2, help="Use at most this much of each clip.")
-    ] = None,
-    metrics: Annotated[
-        str | None, typer.Option(help="Further metrics, comma separated; all by default.")
-    ] = None,
-    sweep: Annotated[
-        bool, typer.Option("--sweep", help="Run our codec at several rates, for BD-rate.")
-    ] = False,
-    tracker: Annotated[
-        str, typer.Option(help="Face tracker of our codec; MediaPipe always judges.")
-    ] = "builtin",
-    reuse: Annotated[
-        Path | None,
-        typer.Option(help="An earlier report.json: its ladders hold for the same clips."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as one JSON object.")
-    ] = False,
+    inputs: Inputs,
+    out: Out,
+    codecs: Codecs = "x264,x265,vp9,av1",
+    offline: Offline = False,
+    every: Every = 10,
+    seconds: Seconds = None,
+    metrics: Metrics = None,
+    sweep: Sweep = False,
+    tracker: Tracker = "builtin",
+    reuse: Reuse = None,
+    as_json: Json = False,
 ) -> None:
     """Compare with classical codecs at equal LPIPS and DISTS and write a report."""
     import cv2

@@ -26,7 +26,7 @@ def portrait() -> U8:
 
 @pytest.fixture
 def tracker() -> Iterator[FollowingTracker]:
-    with open_tracker() as opened:
+    with open_tracker("mediapipe") as opened:
         yield opened
 
 
@@ -60,7 +60,7 @@ def test_it_is_deterministic(portrait: U8) -> None:
     pictures = [shifted(portrait, 3 * step) for step in range(4)]
     runs = []
     for _ in range(2):
-        with open_tracker() as tracker:
+        with open_tracker("mediapipe") as tracker:
             runs.append([tracker.track(p, i / 25) for i, p in enumerate(pictures)])
     for one, other in zip(*runs, strict=True):
         assert one is not None
@@ -152,7 +152,7 @@ def test_grey_and_double_size_pictures_agree_with_the_original(portrait: U8) -> 
     double = portrait.repeat(2, axis=0).repeat(2, axis=1)
     found = []
     for picture in (portrait, grey, double):
-        with open_tracker() as tracker:
+        with open_tracker("mediapipe") as tracker:
             face = tracker.track(picture, 0.0)
             assert face is not None
             found.append(face.landmarks)
@@ -180,7 +180,7 @@ def test_it_says_nothing_on_standard_error_even_when_nobody_closes_it() -> None:
     program = (
         "from talkcodec.face import open_tracker\n"
         "from talkcodec.media.sources import portrait_picture\n"
-        "tracker = open_tracker()\n"
+        "tracker = open_tracker('mediapipe')\n"
         "assert tracker.track(portrait_picture(), 0.0) is not None\n"
     )
     done = subprocess.run(
@@ -210,7 +210,10 @@ def test_the_model_is_found_without_importing_its_carrier() -> None:
 
 
 def test_details_are_reported_where_asked_for(portrait: U8) -> None:
-    with FollowingTracker(MediaPipeFinder(details=True)) as teacher, open_tracker() as plain:
+    with (
+        FollowingTracker(MediaPipeFinder(details=True)) as teacher,
+        open_tracker("mediapipe") as plain,
+    ):
         detailed, face = teacher.track(portrait, 0.0), plain.track(portrait, 0.0)
     assert detailed is not None
     assert face is not None

@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from talkcodec.face import FaceTracker, open_tracker
+from talkcodec.face import FaceTracker
 from talkcodec.metrics import Clip
-from talkcodec.metrics.face import Face, errors, interocular, rotation_between, track
+from talkcodec.metrics.face import Face, errors, interocular, open_judge, rotation_between, track
 from talkcodec.metrics.regions import face_mask
 from talkcodec.types import F32, U8
 
 
 @pytest.fixture(scope="module")
 def tracker() -> Iterator[FaceTracker]:
-    tracker = open_tracker()
+    tracker = open_judge()
     yield tracker
     tracker.close()
 
