@@ -33,9 +33,9 @@ class TrackerNet(nn.Module):
     def __init__(
         self,
         *,
+        fine_points: Sequence[int],
         points: int = 478,
         basis: int = 96,
-        fine_points: Sequence[int] = (),
         widths: Sequence[int] = (16, 32, 64, 80, 64),
     ) -> None:
         super().__init__()

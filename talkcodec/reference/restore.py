@@ -17,7 +17,7 @@ from talkcodec.render.engine import FORMATS, EngineName, choose, open_engine
 from talkcodec.types import U8
 
 #: Pixels at a tile's edge that see too little around them to be used.
-HALO = 12
+HALO = 22
 
 
 class Restorer:

@@ -87,6 +87,31 @@ def occluded_mouth(material: Material) -> list[U8]:
     return _with_landmarks(material, hold)
 
 
+def blinds(material: Material) -> list[U8]:
+    """Shadows of blinds across the picture: a light that no training picture was under."""
+    out = []
+    for frame in material.frames:
+        height, width = frame.shape[:2]
+        y, x = np.mgrid[:height, :width].astype(np.float32) / min(height, width)
+        shade = np.where(np.sin(2 * np.pi * (9 * y + 2 * x)) > 0, 1.0, 0.35)
+        out.append((frame * shade[..., None]).astype(np.uint8))
+    return out
+
+
+def lost_blocks(material: Material) -> list[U8]:
+    """A tenth of all blocks of 16² left grey, others in every frame, as after lost packets."""
+    random = np.random.default_rng(6)
+    out = []
+    for frame in material.frames:
+        height, width = frame.shape[:2]
+        lost = random.random((-(-height // 16), -(-width // 16))) < 0.1
+        mask = np.kron(lost, np.ones((16, 16), bool))[:height, :width]
+        out.append(np.where(mask[..., None], np.uint8(128), frame))
+    return out
+
+
+#: The last two are of kinds that our networks were not trained on; the others are like what
+#: training.augment does, with other strengths and seeds.
 CONDITIONS: Mapping[str, Spoil] = {
     "clean": clean,
     "low light": low_light,
@@ -94,6 +119,8 @@ CONDITIONS: Mapping[str, Spoil] = {
     "H.264, 40 kbit/s": h264,
     "glasses": glasses,
     "occluded mouth": occluded_mouth,
+    "shadows of blinds (unseen)": blinds,
+    "lost blocks (unseen)": lost_blocks,
 }
 
 

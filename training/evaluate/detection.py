@@ -47,17 +47,30 @@ def cold(finder: FaceFinder, material: Iterable[Material], every: int) -> dict[s
 
 
 def without_faces(finder: FaceFinder, folder: Path, crops: int) -> dict[str, Any]:
-    """Look for faces in crops of the pictures in ``folder``, which must show none."""
-    pictures = seen = 0
-    for picture in empty_pictures(folder, crops):
+    """Look for faces in the pictures in ``folder``, which must show none, and in parts of them.
+
+    Raises:
+        InputError: there is no picture.
+    """
+    whole = pictures = seen = 0
+    for picture, part in empty_pictures(folder, crops):
         finder.reset()
         pictures += 1
+        whole += not part
         seen += bool(finder.find(picture, 0.0))
-    return {"pictures": pictures, "false": seen, "false_in_1000": 1000 * seen / pictures}
+    if not pictures:
+        raise InputError(f"expected pictures without faces in {folder}, found none that is large")
+    return {
+        "pictures": pictures,
+        "whole": whole,
+        "false": seen,
+        "false_in_1000": 1000 * seen / pictures,
+    }
 
 
-def empty_pictures(folder: Path, crops: int) -> Iterator[U8]:
-    """Yield each picture below ``folder`` whole and in ``crops`` random parts, 512² or less.
+def empty_pictures(folder: Path, crops: int) -> Iterator[tuple[U8, bool]]:
+    """Yield each picture below ``folder`` whole and in ``crops`` random parts, 512² or less, and
+    whether it is a part. Parts are squares of 30 % of the shorter side and more.
 
     Raises:
         InputError: there is none.
@@ -71,12 +84,13 @@ def empty_pictures(folder: Path, crops: int) -> Iterator[U8]:
         if data is None or min(data.shape[:2]) < 64:
             continue
         picture = np.asarray(cv2.cvtColor(data, cv2.COLOR_BGR2RGB), np.uint8)
-        yield _small(picture)
+        yield _small(picture), False
         height, width = picture.shape[:2]
         for _ in range(crops):
-            side = int(min(height, width) * np.exp(random.uniform(np.log(0.08), 0)))
+            side = int(min(height, width) * np.exp(random.uniform(np.log(0.3), 0)))
             top, left = (int(random.integers(0, n - side + 1)) for n in (height, width))
-            yield _small(np.ascontiguousarray(picture[top : top + side, left : left + side]))
+            part = np.ascontiguousarray(picture[top : top + side, left : left + side])
+            yield _small(part), True
 
 
 def _small(picture: U8) -> U8:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clips of people nobody was trained on, and what the teacher saw in them."""
+"""Clips of people nobody was trained on (though they chose the checkpoint), and what the teacher
+saw in them: the tracker of which ours learned, not the truth.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -50,10 +52,11 @@ def load(clip: Clip, labels: Path) -> Material:
     return Material(clip.name, clip.identity, frames, clip.rate, seen.landmarks, seen.found)
 
 
-def all_of(data: Path, labels: Path) -> Iterator[Material]:
-    """Yield every val clip, by name."""
+def all_of(data: Path, labels: Path, names: Container[str] | None = None) -> Iterator[Material]:
+    """Yield every val clip, by name, or only those among ``names``."""
     for clip in clips(data, "val"):
-        yield load(clip, labels)
+        if names is None or clip.name in names:
+            yield load(clip, labels)
 
 
 def one_a_person(data: Path, labels: Path, frames: int) -> list[Material]:
@@ -72,8 +75,3 @@ def yaw(landmarks: F32) -> F64:
     """
     across = landmarks[:, 454] - landmarks[:, 234]
     return np.asarray(np.degrees(np.arctan2(across[:, 2], across[:, 0])), np.float64)
-
-
-def seconds(material: Sequence[Material]) -> float:
-    """Return how long ``material`` lasts."""
-    return float(sum(len(item.frames) / item.rate for item in material))

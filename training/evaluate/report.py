@@ -52,10 +52,11 @@ def _rest(content: Mapping[str, Any]) -> Iterator[str]:
             empty = row["empty"]
             yield (
                 f"| faces seen in pictures without, {name} "
-                f"| {empty['false']} in {empty['pictures']} |"
+                f"| {empty['false']} in {empty['pictures']}, {empty['whole']} of them whole |"
             )
     for name, row in content["speed"].items():
-        yield f"| one core, {name} | {row['mean']:.2f} ms a frame ({row['least']:.2f} at best) |"
+        mean, least = row["mean"], row["least"]
+        yield f"| processor time a frame, {name} | {mean:.2f} ms ({least:.2f} at best) |"
 
 
 def _errors(row: Mapping[str, Any]) -> str:

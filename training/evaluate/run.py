@@ -16,7 +16,7 @@ from talkcodec.face import FaceFinder, FaceTracker, FollowingTracker, open_track
 from talkcodec.face.builtin import BuiltinFinder
 from talkcodec.render.engine import installed
 from training.evaluate import detection, landmarks, speed, still
-from training.evaluate.material import Material, all_of, one_a_person
+from training.evaluate.material import all_of, one_a_person
 
 Say = Callable[[str], None]
 
@@ -49,10 +49,11 @@ def evaluate(options: EvaluateOptions, say: Say) -> dict[str, Any]:
     say("still passages")
     out["still"] = _still(options)
     people = one_a_person(options.data, options.labels, options.frames)
+    say("conditions")
+    with closing(open_tracker(OURS)) as ours, closing(open_tracker(TEACHER)) as teacher:
+        trackers = {OURS: ours, TEACHER: teacher}
+        out["conditions"] = landmarks.robustness(trackers, people)
     for name in (OURS, TEACHER):
-        say(f"conditions, {name}")
-        with closing(open_tracker(name)) as tracker:
-            out.setdefault("conditions", {})[name] = landmarks.robustness(tracker, people)
         say(f"detection, {name}")
         out.setdefault("detection", {})[name] = _detection(name, options)
     say("speed")
@@ -62,29 +63,26 @@ def evaluate(options: EvaluateOptions, say: Say) -> dict[str, Any]:
 
 def _still(options: EvaluateOptions) -> dict[str, Any]:
     """Return the jitter of ours, smoothed and not, and of the teacher, on the same windows."""
-    clips = list(all_of(options.data, options.labels))
-    windows = still.still_windows(clips)
-    chosen = {number for number, _ in windows}
-    found: dict[str, float] = {}
-    for name, smooth in ((OURS, True), (f"{OURS}, unsmoothed", False)):
-        with closing(FollowingTracker(BuiltinFinder(smooth=smooth))) as tracker:
-            tracks = {
-                n: landmarks.follow(tracker, clips[n].frames, float(clips[n].rate)) for n in chosen
-            }
-        values = [
-            still.jitter(tracks[n][0][window], _side(clips[n]))
-            for n, window in windows
-            if tracks[n][1][window].all()
-        ]
-        found[name] = float(np.mean(values))
-    found[TEACHER] = float(
-        np.mean([still.jitter(clips[n].teacher[w], _side(clips[n])) for n, w in windows])
-    )
-    return {"windows": len(windows), "clips": len(chosen), "px_at_256": found}
-
-
-def _side(item: Material) -> float:
-    return float(min(item.frames[0].shape[:2]))
+    windows = still.still_windows(all_of(options.data, options.labels))
+    found: dict[str, list[float]] = {OURS: [], f"{OURS}, unsmoothed": [], TEACHER: []}
+    lost = 0
+    with (
+        closing(FollowingTracker(BuiltinFinder())) as smooth,
+        closing(FollowingTracker(BuiltinFinder(smooth=False))) as plain,
+    ):
+        for item in all_of(options.data, options.labels, windows):
+            size = float(min(item.frames[0].shape[:2]))
+            tracks = [landmarks.follow(t, item.frames, float(item.rate)) for t in (smooth, plain)]
+            for window in windows[item.name]:
+                if not all(seen[window].all() for _, seen in tracks):
+                    lost += 1
+                    continue
+                marks = [*(points for points, _ in tracks), item.teacher]
+                for values, points in zip(found.values(), marks, strict=True):
+                    values.append(still.jitter(points[window], size))
+    means = {name: float(np.mean(values)) for name, values in found.items() if values}
+    count = sum(map(len, windows.values()))
+    return {"windows": count, "lost": lost, "clips": len(windows), "px_at_256": means}
 
 
 def _detection(name: str, options: EvaluateOptions) -> dict[str, Any]:

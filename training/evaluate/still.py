@@ -8,7 +8,7 @@ line is taken off each landmark's path (a slow turn is no trembling), and what i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -20,19 +20,22 @@ from training.evaluate.material import Material
 WINDOW, SHARE = 0.4, 0.1
 
 
-def still_windows(material: Sequence[Material]) -> list[tuple[int, slice]]:
-    """Return the stillest windows: which clip, which frames."""
-    found: list[tuple[float, int, slice]] = []
-    for number, item in enumerate(material):
+def still_windows(material: Iterable[Material]) -> dict[str, list[slice]]:
+    """Return the stillest windows: clip to frames. One clip at a time is held in memory."""
+    found: list[tuple[float, str, slice]] = []
+    for item in material:
         length = max(round(WINDOW * item.rate), 4)
         changes = _changes(item)
         for start in range(0, len(item.frames) - length + 1, length):
             window = slice(start, start + length)
             if item.found[window].all():
-                found.append((float(changes[start + 1 : start + length].mean()), number, window))
+                change = float(changes[start + 1 : start + length].mean())
+                found.append((change, item.name, window))
     found.sort(key=lambda row: row[0])
-    count = max(round(SHARE * len(found)), 1)
-    return [(number, window) for _, number, window in found[:count]]
+    out: dict[str, list[slice]] = {}
+    for _, name, window in found[: max(round(SHARE * len(found)), 1)]:
+        out.setdefault(name, []).append(window)
+    return out
 
 
 def jitter(landmarks: F32, size: float) -> float:

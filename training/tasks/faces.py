@@ -148,7 +148,8 @@ def mirrored(picture: U8, landmarks: F32) -> tuple[U8, F32]:
 def narrowed(picture: U8, landmarks: F32, share: float) -> tuple[U8, F32]:
     """Return both ``share`` times as wide, inside a picture of the same size."""
     height, width = picture.shape[:2]
-    matrix = np.array([[share, 0, (1 - share) * width / 2], [0, 1, 0]])
+    # Our pixel centres lie at .5, OpenCV's at whole numbers.
+    matrix = np.array([[share, 0, (1 - share) * width / 2 + (share - 1) / 2], [0, 1, 0]])
     out = landmarks.copy()
     out[:, 0] = landmarks[:, 0] * share + (1 - share) * width / 2
     squeezed = cv2.warpAffine(
