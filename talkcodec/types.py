@@ -96,6 +96,8 @@ class FaceObservation:
     ``confidence``: 0 to 1. ``box``: tight around the landmarks.
     ``blendshapes``: float32 (52,) in 0 to 1, or None where the tracker has none.
     ``pose``: float32 (4, 4), the head in space as the tracker's own camera sees it, or None.
+    ``track``: the same number in another picture means the same face, another one perhaps
+    another; None where the finder does not follow faces itself.
     """
 
     landmarks: F32
@@ -103,6 +105,7 @@ class FaceObservation:
     box: Box
     blendshapes: F32 | None = None
     pose: F32 | None = None
+    track: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

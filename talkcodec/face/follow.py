@@ -7,6 +7,8 @@ order, must not swap identities: the reference picture would be of the wrong hea
 * nobody followed yet: the largest face that is visible enough;
 * somebody followed: the face that overlaps where it was last, however big the others are; none
   overlaps: nothing is reported, even if another face is in plain view;
+* a face that the finder itself followed beside ours is another one, however much it overlaps: it
+  passes in front;
 * nothing reported for longer than ``patience``: forget, and start again with the largest;
 * a face of which less than ``visible`` lies inside the picture counts as not seen, because its
   landmarks outside are guesses.
@@ -41,6 +43,8 @@ class Follower:
         self._visible = visible
         self._last: Box | None = None
         self._seen_at = 0.0
+        #: Tracks of the finder that were seen beside ours.
+        self._others: set[int] = set()
 
     @property
     def following(self) -> bool:
@@ -50,6 +54,7 @@ class Follower:
     def reset(self) -> None:
         """Forget the face: the next picture starts anew."""
         self._last = None
+        self._others.clear()
 
     def choose(
         self, faces: Sequence[FaceObservation], time: float, width: int, height: int
@@ -59,17 +64,20 @@ class Follower:
         ``time``: seconds, not before the previous call's. ``width``, ``height``: of the picture.
         """
         if self._last is not None and time - self._seen_at > self._patience:
-            self._last = None
+            self.reset()
         candidates = [f for f in faces if visible_share(f, width, height) >= self._visible]
         chosen = self._same(candidates) if self._last else _largest(candidates)
         if chosen is not None:
             self._last = chosen.box
             self._seen_at = time
+            self._others |= {f.track for f in faces if f.track is not None}
+            self._others.discard(chosen.track)
         return chosen
 
     def _same(self, faces: Sequence[FaceObservation]) -> FaceObservation | None:
         assert self._last is not None
         last = self._last
+        faces = [face for face in faces if face.track not in self._others]
         best = max(faces, key=lambda face: face.box.iou(last), default=None)
         return best if best is not None and best.box.iou(last) >= self._overlap else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from talkcodec.face import builtin
+from talkcodec.face import FollowingTracker, builtin
 from talkcodec.face.builtin import CROWD, LOOK, BuiltinFinder
 from talkcodec.face.networks import Reading, overlap
 from talkcodec.face.place import MARGIN, Place
@@ -183,6 +183,49 @@ def test_of_two_tracks_on_one_face_the_older_stays(stage: Stage) -> None:
     stage.faces["a"] = face_at(240, 150)
     assert centres(finder, LOOK + 0.04) == [pytest.approx(240, abs=3)]
     assert finder._tracks == [older]
+
+
+@pytest.mark.parametrize("first", ["still", "passer"])
+def test_somebody_who_walks_past_in_front_does_not_take_the_track_along(
+    stage: Stage, first: str
+) -> None:
+    finder = stage.finder()
+    still, seen = face_at(400, 200, 100), []
+    for index in range(60):
+        x = 120 + 12 * index
+        passer = face_at(x, 200, 120)
+        hidden = abs(x - 400) < 60
+        people = {"still": still, "passer": passer} if first == "still" else {"passer": passer}
+        stage.faces = {"passer": passer} if hidden else {**people, "still": still}
+        found = finder.find(BLANK, index / 25)
+        seen.append(sorted(round(face.box.centre[0]) for face in found))
+    last = 120 + 12 * 59
+    assert seen[-1] == pytest.approx([400, last], abs=8)
+    # The passer's track is the one that went on: at most one face is seen while one is hidden.
+    parted = [faces for index, faces in enumerate(seen) if 120 + 12 * index > 480]
+    assert all(
+        faces[-1] == pytest.approx(x, abs=8)
+        for faces, x in zip(
+            parted, [120 + 12 * i for i in range(60) if 120 + 12 * i > 480], strict=True
+        )
+    )
+
+
+def test_the_one_who_stood_still_is_followed_again(stage: Stage) -> None:
+    tracker = FollowingTracker(stage.finder())
+    still = face_at(400, 200, 140)
+    followed = []
+    for index in range(60):
+        x = 100 + 12 * index
+        hidden = abs(x - 400) < 60
+        stage.faces = {"passer": face_at(x, 200, 120)}
+        if not hidden:
+            stage.faces["still"] = still
+        seen = tracker.track(BLANK, index / 25)
+        followed.append(None if seen is None else round(seen.box.centre[0]))
+    away = [x for x in followed[45:] if x is not None]
+    assert away
+    assert away == pytest.approx([400] * len(away), abs=8)
 
 
 def test_a_crowd_has_a_limit(stage: Stage) -> None:

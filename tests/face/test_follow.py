@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,22 @@ def test_another_face_is_not_taken_while_the_followed_one_is_briefly_lost() -> N
     assert follower.following
     back = face(155, 200, 100)
     assert choose(follower, [stranger, back], 0.9) is back
+
+
+def tracked(x: float, side: float, track: int) -> FaceObservation:
+    return replace(face(x, 200, side), track=track)
+
+
+def test_who_was_seen_beside_the_followed_face_is_never_taken_for_it() -> None:
+    follower = Follower(patience=1.0)
+    assert choose(follower, [tracked(200, 150, 1), tracked(450, 100, 2)], 0.0) is not None
+    passing = tracked(210, 140, 2)
+    assert choose(follower, [passing], 0.2) is None
+    # A number that is new may be the old face, found again.
+    back = tracked(205, 150, 3)
+    assert choose(follower, [passing, back], 0.4) is back
+    # Once the followed face is forgotten, whoever is there will do.
+    assert choose(follower, [passing], 2.0) is passing
 
 
 def test_a_face_lost_for_longer_than_patience_is_forgotten() -> None:
