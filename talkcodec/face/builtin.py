@@ -27,7 +27,7 @@ CROWD = 3
 #: Seconds between two looks for further faces while one is followed.
 LOOK = 0.5
 #: Chance of a face, 0 to 1, at which one is taken up, and below which it is given up.
-TAKE, KEEP = 0.6, 0.35
+TAKE, KEEP = 0.9, 0.35
 #: A place that was this far off, in sides, or off in size by this share, is looked at again.
 OFF = 0.1
 #: Two tracks whose places overlap by more than this follow one face.

@@ -147,7 +147,7 @@ class _Landmarker:
         height, width = picture.shape[:2]
         found = self._raw(picture, time)
         faces = [
-            observation(_pixels(face, width, height), width, height)
+            observation(landmark_pixels(face, width, height), width, height)
             for face in found.face_landmarks
         ]
         # Both lists are empty unless details were asked for.
@@ -180,7 +180,8 @@ def _close_all() -> None:
         landmarker.close()
 
 
-def _pixels(face: Any, width: int, height: int) -> F32:
+def landmark_pixels(face: Any, width: int, height: int) -> F32:
+    """Return float32 (478, 3) in pixels of one of MediaPipe's lists of normalised landmarks."""
     points = np.array([(p.x, p.y, p.z) for p in face], dtype=np.float32)
     # MediaPipe scales z like x.
     return points * np.array([width, height, width], dtype=np.float32)

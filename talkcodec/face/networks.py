@@ -18,7 +18,7 @@ from talkcodec.render.engine import FORMATS, Engine, EngineName, choose, open_en
 from talkcodec.types import F32, U8
 
 #: Chance of a face, 0 to 1, from which a cell of the detector's map is looked at more closely.
-FOUND = 0.5
+FOUND = 0.6
 #: Places whose overlap, intersection over union, is more than this are one face.
 SAME = 0.4
 

@@ -86,9 +86,9 @@ def detect(
 def test_cells_tell_places_in_pixels_of_a_wide_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.full((360, 640, 3), 77, np.uint8)
     values = (0.25, -0.5, float(np.log(0.5)), float(np.cos(0.3)), float(np.sin(0.3)))
-    found, shown = detect(monkeypatch, picture, {(8, 4): (0.0, values)})
+    found, shown = detect(monkeypatch, picture, {(8, 4): (1.0, values)})
     ((chance, place),) = found
-    assert chance == pytest.approx(0.5)
+    assert chance == pytest.approx(1 / (1 + np.exp(-1)))
     # A cell is 40 pixels; the square begins 140 pixels above the picture.
     assert (place.x, place.y) == pytest.approx((4.75 * 40, 8 * 40 - 140), abs=1e-4)
     assert (place.side, place.roll) == pytest.approx((320, 0.3), abs=1e-4)
