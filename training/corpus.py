@@ -104,6 +104,18 @@ def clips(data: Path, split: Split, *, permissive: bool = False, seconds: float 
     )
 
 
+def unseen(data: Path) -> list[Clip]:
+    """Return train clips that weights that ship have not seen: their licence forbids it, and no
+    other clip shows their people. As good as val clips to measure on, and turned further aside.
+    """
+    known = {clip.identity for clip in clips(data, "train", permissive=True)}
+    return [
+        clip
+        for clip in clips(data, "train")
+        if clip.licence not in PERMISSIVE and clip.identity not in known
+    ]
+
+
 def pictures(clip: Clip) -> list[U8]:
     """Return all frames of ``clip``: uint8 (H, W, 3) each."""
     with av.open(str(clip.path)) as container:

@@ -15,7 +15,9 @@ import numpy as np
 
 from talkcodec.face import open_tracker
 from talkcodec.types import LANDMARKS
-from training.corpus import DATA, Clip, Split, clips, pictures
+from training.corpus import DATA, Clip, Split, clips, pictures, unseen
+
+SPLITS: tuple[Split, ...] = ("val", "train")
 
 
 def main() -> None:
@@ -24,11 +26,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--out", type=Path, default=Path("runs/labels"))
     parser.add_argument("--tracker", default="mediapipe")
-    parser.add_argument("--split", choices=("train", "val"), help="only this one")
+    parser.add_argument("--split", choices=("train", "val", "unseen"), help="only this one")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    splits: tuple[Split, ...] = (args.split,) if args.split else ("val", "train")
+    splits: tuple[Split, ...] = (args.split,) if args.split in SPLITS else SPLITS
     todo = [clip for split in splits for clip in clips(args.data, split)]
+    if args.split == "unseen":
+        todo = unseen(args.data)
     for number, clip in enumerate(todo, 1):
         target = args.out / f"{clip.name}.npz"
         if not target.exists():

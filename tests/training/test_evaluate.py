@@ -239,6 +239,7 @@ def test_tables_have_a_line_for_everything_measured() -> None:
     text = tables(
         {
             "split": {"all": row},
+            "unseen": {"all": row},
             "conditions": {"builtin": {"noise": row}, "mediapipe": {"noise": row}},
             "still": {"px_at_256": {"builtin": 0.1}},
             "detection": {
@@ -248,7 +249,8 @@ def test_tables_have_a_line_for_everything_measured() -> None:
         }
     )
     for expected in (
-        "| all | 4 |",
+        "| val: all | 4 |",
+        "| unseen: all | 4 |",
         "| noise |",
         "0.100 px",
         "1 in 9, 3",

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from talkcodec.types import F32, F64, U8, Bool
-from training.corpus import Clip, clips, load_labels, pictures
+from training.corpus import Clip, clips, load_labels, pictures, unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,12 @@ def all_of(data: Path, labels: Path, names: Container[str] | None = None) -> Ite
     for clip in clips(data, "val"):
         if names is None or clip.name in names:
             yield load(clip, labels)
+
+
+def unseen_of(data: Path, labels: Path) -> Iterator[Material]:
+    """Yield the train clips that weights that ship have not seen, by name."""
+    for clip in unseen(data):
+        yield load(clip, labels)
 
 
 def one_a_person(data: Path, labels: Path, frames: int) -> list[Material]:

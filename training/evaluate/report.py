@@ -18,9 +18,11 @@ def tables(content: Mapping[str, Any]) -> str:
 
 
 def _split(content: Mapping[str, Any]) -> Iterator[str]:
-    yield "| val clips | frames | lost, % | all | lips | lids | irises | lip corr. | blink corr. |"
+    yield "| clips | frames | lost, % | all | lips | lids | irises | lip corr. | blink corr. |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    for name, row in content["split"].items():
+    rows = {f"val: {name}": row for name, row in content["split"].items()}
+    rows |= {f"unseen: {name}": row for name, row in content["unseen"].items()}
+    for name, row in rows.items():
         yield f"| {name} | {row['frames']} | {row['lost']:.2f} | {_errors(row)} | {_pair(row)} |"
 
 

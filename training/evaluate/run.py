@@ -16,7 +16,7 @@ from talkcodec.face import FaceFinder, FaceTracker, FollowingTracker, open_track
 from talkcodec.face.builtin import BuiltinFinder
 from talkcodec.render.engine import installed
 from training.evaluate import detection, landmarks, speed, still
-from training.evaluate.material import all_of, one_a_person
+from training.evaluate.material import all_of, one_a_person, unseen_of
 
 Say = Callable[[str], None]
 
@@ -46,6 +46,9 @@ def evaluate(options: EvaluateOptions, say: Say) -> dict[str, Any]:
         out: dict[str, Any] = {
             "split": landmarks.whole_split(tracker, all_of(options.data, options.labels))
         }
+        say("clips whose licence kept them out of training")
+        further = landmarks.whole_split(tracker, unseen_of(options.data, options.labels))
+        out["unseen"] = further
     say("still passages")
     out["still"] = _still(options)
     people = one_a_person(options.data, options.labels, options.frames)
