@@ -2,20 +2,23 @@
 """Track every clip once and keep the landmarks: ``python -m training.label --out runs/labels``.
 
 One npz a clip: ``landmarks`` float32 (T, 478, 3) in source pixels, ``found`` bool (T,), ``size``
-(width, height). Clips that are already there are skipped, so the command resumes.
+(width, height). Clips that are already there are skipped, so the command resumes. ``--still`` asks
+MediaPipe about each frame by itself, without what following a face smooths (training/relabel.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from talkcodec.face import open_tracker
-from talkcodec.types import LANDMARKS
+from talkcodec.types import F32, LANDMARKS, U8
 from training.corpus import DATA, Clip, Split, clips, pictures, unseen
+from training.relabel import StillTeacher
 
 SPLITS: tuple[Split, ...] = ("val", "train")
 
@@ -27,6 +30,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/labels"))
     parser.add_argument("--tracker", default="mediapipe")
     parser.add_argument("--split", choices=("train", "val", "unseen"), help="only this one")
+    parser.add_argument("--still", action="store_true", help="each frame by itself")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     splits: tuple[Split, ...] = (args.split,) if args.split in SPLITS else SPLITS
@@ -36,25 +40,57 @@ def main() -> None:
     for number, clip in enumerate(todo, 1):
         target = args.out / f"{clip.name}.npz"
         if not target.exists():
-            label(clip, target, args.tracker)
+            label(clip, target, None if args.still else args.tracker)
         print(f"\r{number}/{len(todo)} {clip.name}", end="", file=sys.stderr)
     print(file=sys.stderr)
 
 
-def label(clip: Clip, target: Path, tracker_name: str) -> None:
-    """Track ``clip`` from its first frame and write ``target`` atomically."""
+def label(clip: Clip, target: Path, tracker_name: str | None) -> None:
+    """Track ``clip`` from its first frame, or look at each by itself, and write ``target``."""
     frames = pictures(clip)
     landmarks = np.zeros((len(frames), LANDMARKS, 3), np.float32)
     found = np.zeros(len(frames), bool)
-    with open_tracker(tracker_name) as tracker:
+    with closing(_looking(tracker_name)) as look:
         for index, picture in enumerate(frames):
-            seen = tracker.track(picture, float(index / clip.rate))
+            seen = look(picture, float(index / clip.rate))
             if seen is not None:
-                landmarks[index], found[index] = seen.landmarks, True
+                landmarks[index], found[index] = seen, True
     height, width = frames[0].shape[:2]
     partial = target.with_suffix(".part.npz")
     np.savez_compressed(partial, landmarks=landmarks, found=found, size=(width, height))
     partial.replace(target)
+
+
+class _Following:
+    """A tracker as a function of picture and time."""
+
+    def __init__(self, name: str) -> None:
+        self._tracker = open_tracker(name)
+
+    def __call__(self, picture: U8, time: float) -> F32 | None:
+        seen = self._tracker.track(picture, time)
+        return None if seen is None else seen.landmarks
+
+    def close(self) -> None:
+        self._tracker.close()
+
+
+class _Still:
+    """The teacher that forgets, likewise."""
+
+    def __init__(self) -> None:
+        self._teacher = StillTeacher()
+
+    def __call__(self, picture: U8, time: float) -> F32 | None:
+        del time
+        return self._teacher(picture)
+
+    def close(self) -> None:
+        self._teacher.close()
+
+
+def _looking(name: str | None) -> _Following | _Still:
+    return _Still() if name is None else _Following(name)
 
 
 if __name__ == "__main__":

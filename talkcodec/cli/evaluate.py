@@ -9,27 +9,42 @@ from typing import Annotated
 
 import typer
 
+from talkcodec.cli.output import Json, print_json
+from talkcodec.errors import MissingDependency
+
 
 def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder with manifest.tsv and clips/.")],
     labels: Annotated[Path, typer.Option(help="What python -m training.label wrote.")] = Path(
         "runs/labels"
     ),
+    still: Annotated[
+        Path | None, typer.Option(help="What it wrote with --still, to measure against too.")
+    ] = None,
     empty: Annotated[
         Path | None, typer.Option(help="Folder of pictures without faces, for false alarms.")
     ] = None,
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("runs/tracker.json"),
     frames: Annotated[int, typer.Option(min=2, help="Frames a person, for the conditions.")] = 75,
     every: Annotated[int, typer.Option(min=1, help="Frames between two cold looks.")] = 5,
+    as_json: Json = False,
 ) -> None:
     """Measure the face tracker on val clips: errors, jitter, detection, bad pictures, speed."""
     import cv2
 
-    from training.evaluate.report import tables
-    from training.evaluate.run import EvaluateOptions, evaluate, write
+    try:
+        from training.evaluate.report import tables
+        from training.evaluate.run import EvaluateOptions, evaluate, write
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"expected the packages of talkcodec[train], found no {error.name}"
+        ) from None
 
     cv2.setNumThreads(1)
-    options = EvaluateOptions(data, labels, empty, frames=frames, every=every)
+    options = EvaluateOptions(data, labels, still, empty, frames=frames, every=every)
     content = evaluate(options, lambda line: typer.echo(line, err=True))
     write(out, content)
-    sys.stdout.write(tables(content) + "\n")
+    if as_json:
+        print_json(content)
+    else:
+        sys.stdout.write(tables(content) + "\n")
