@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from fractions import Fraction
 from pathlib import Path
 
@@ -127,6 +128,24 @@ def test_locks_are_pinned_and_hold_one_opencv_and_no_cuda() -> None:
     assert all(re.match(r"[a-z0-9-]+==\S+( ; .*)?$", pin) for pin in pins)
     assert [pin for pin in pins if pin.startswith("opencv")] == ["opencv-python==5.0.0.93"]
     assert not [pin for pin in pins if pin.startswith(("nvidia", "cuda", "triton"))]
+
+
+def test_what_trains_has_what_measures_and_draws() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "talkcodec[metrics]" in project["optional-dependencies"]["train"]
+
+
+def test_commands_offer_the_trackers_that_open() -> None:
+    from talkcodec import face, names
+
+    assert names.DEFAULT_TRACKER == face.DEFAULT_TRACKER
+    for path in sorted((ROOT / "talkcodec" / "cli").glob("*.py")):
+        literals = [
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant)
+        ]
+        assert names.DEFAULT_TRACKER not in literals, path.name
 
 
 def test_nothing_private_to_one_machine_is_committed() -> None:

@@ -37,7 +37,9 @@ def read(run: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
     if not path.is_file():
         raise InputError(f"expected {path}, found none")
     found: dict[str, dict[str, list[tuple[int, float]]]] = {"train": {}, "validate": {}}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n"):
+            break  # a run that is still writing, or was cut off
         record: dict[str, Any] = json.loads(line)
         for name, value in record.items():
             if name not in _LEFT_OUT and not name.endswith("/norm") and value is not None:
@@ -60,11 +62,20 @@ def draw(runs: list[tuple[str, dict[str, dict[str, list[tuple[int, float]]]]]], 
             axis.set_title(f"{name}: {kind}")
             axis.set_xlabel("step")
             if curves[kind]:
-                axis.set_yscale("log")
+                _scale(axis, [value for points in curves[kind].values() for _, value in points])
                 axis.legend(fontsize=7)
             axis.grid(alpha=0.3)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=90, metadata={"Software": None})
+
+
+def _scale(axis: Any, values: list[float]) -> None:
+    """Use a logarithmic axis, linear about 0 where a correlation or a perfect score is."""
+    positive = [value for value in values if value > 0]
+    if len(positive) == len(values):
+        axis.set_yscale("log")
+    elif positive:
+        axis.set_yscale("symlog", linthresh=min(positive))
 
 
 if __name__ == "__main__":

@@ -31,10 +31,10 @@ from talkcodec.errors import InputError, WeightsError
 from talkcodec.render.engine import FORMATS
 from talkcodec.render.engine.torch import build_network, pack_network
 from training.checkpoint import BEST
-from training.corpus import PERMISSIVE
 from training.fold import fold, without_norms
 from training.graph import OPSET, to_onnx
 from training.parity import Parity, check_parity
+from training.provenance import data_of, licence_of, told
 
 #: Most bytes of a file of each network: what a wheel and a start of a call can bear.
 LIMITS = {"tracker": 2_000_000, "detector": 1_000_000}
@@ -47,12 +47,15 @@ _FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best weights of a run: which ``network``, built and in eval mode, of which ``step``."""
+    """The best weights of a run: which ``network``, built and in eval mode, of which ``step``.
+    ``data``: what they were made from, as JSON; None if they do not say.
+    """
 
     name: str
     network: nn.Module
     step: int
     score: float
+    data: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +75,16 @@ def export(
 ) -> Exported:
     """Write the best weights of ``run`` and their entries of the manifest to ``out``.
 
-    ``any_licence``: take weights that may not ship, into any folder but the package's.
+    ``any_licence``: take weights that may not ship, into any folder but a package's.
     ``samples``: number of pictures on which engines are compared.
 
     Raises:
-        InputError: ``run`` is no folder of a run with weights, its data may not be used, or a
-            file grows too large.
+        InputError: ``run`` is no folder of a run with weights, its data may not be used, a file
+            grows too large, or it computes something else than what was trained.
     """
     best = load_best(run)
-    data = _data(run)
-    licence = _licence(data, out, any_licence=any_licence)
+    data = data_of(run, best.data)
+    licence = licence_of(data, out, any_licence=any_licence)
     trained = copy.deepcopy(best.network)
     pairs = fold(best.network)
     _round(best.network)
@@ -98,7 +101,7 @@ def export(
     rounding, parity = check_parity(
         trained, {engine: files[suffix] for engine, suffix in FORMATS.items()}, samples
     )
-    entry = {"data": _told(data), "licence": licence, "made_by": _made_by(best)}
+    entry = {"data": told(data), "licence": licence, "made_by": _made_by(best)}
     _write(out, best.name, files, entry)
     sizes = {out / f"{best.name}{suffix}": len(content) for suffix, content in files.items()}
     return Exported(best, sizes, rounding, parity)
@@ -118,7 +121,8 @@ def load_best(run: Path) -> Best:
         name = about["network"]
         network = build_network(name, json.loads(about["arguments"]))
         network.load_state_dict(tensors)
-        best = Best(name, network.eval(), int(about["step"]), float(about["score"]))
+        step, score = int(about["step"]), float(about["score"])
+        best = Best(name, network.eval(), step, score, about.get("data"))
     except KeyError as error:
         raise InputError(f"expected {path} of a training run, found no {error} in it") from None
     except (
@@ -130,58 +134,6 @@ def load_best(run: Path) -> Best:
         if not tensor.isfinite().all():
             raise InputError(f"expected finite weights in {path}, found others in {key}")
     return best
-
-
-def _data(run: Path) -> dict[str, dict[str, Any]]:
-    """Return what ``run`` was trained and validated on, as its task told."""
-    path = run / "run.json"
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))["data"]
-        data = {part: _checked(told[part]) for part in ("train", "validate")}
-    except KeyError as error:
-        raise InputError(f"expected what was trained on in {path}, found no {error}") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"expected what was trained on in {path}, found {error}") from None
-    return data
-
-
-def _checked(part: Mapping[str, Any]) -> dict[str, Any]:
-    counts = {key: int(part[key]) for key in ("frames", "clips")}
-    if "people" in part:
-        counts["people"] = int(part["people"])
-    licences = part["licences"]
-    if not isinstance(licences, list) or not all(isinstance(name, str) for name in licences):
-        raise TypeError(f"licences {licences!r}")
-    return {**counts, "licences": licences}
-
-
-def _licence(data: Mapping[str, Mapping[str, Any]], out: Path, *, any_licence: bool) -> str:
-    """Return the licence of weights that were chosen by ``data``, as the manifest tells it."""
-    used = {name for part in data.values() for name in part["licences"] or ["none"]}
-    found = ", ".join(sorted(used - PERMISSIVE))
-    if not found:
-        return "Apache-2.0"
-    if not any_licence:
-        raise InputError(f"expected data under {', '.join(sorted(PERMISSIVE))}, found {found}")
-    if out.resolve() == weights.FOLDER.resolve():
-        raise InputError(f"expected another folder than {out} for data under {found}")
-    return f"not to be passed on: from data under {found}"
-
-
-def _told(data: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the sentence of the manifest about ``data``."""
-    used, chose = (
-        f"{part['frames']} frames of {part['clips']} clips"
-        + (f" of {part['people']} people" if "people" in part else "")
-        + f", published as videos under {_listed(part['licences'])}"
-        for part in (data["train"], data["validate"])
-    )
-    return f"{used}; chosen by {chose}"
-
-
-def _listed(names: list[str]) -> str:
-    *most, last = names or ["no licence"]
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _made_by(best: Best) -> str:

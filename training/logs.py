@@ -24,6 +24,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 import talkcodec
+from talkcodec.errors import InputError
 from talkcodec.types import U8
 
 
@@ -77,7 +78,28 @@ def stamp(run: Path, config: Mapping[str, Any], data: Mapping[str, Any]) -> None
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-    (run / "run.json").write_text(json.dumps(about, indent=1, default=str), encoding="utf-8")
+    partial = run / "run.json.partial"
+    partial.write_text(json.dumps(about, indent=1, default=str), encoding="utf-8")
+    partial.replace(run / "run.json")
+
+
+def check_data(run: Path, data: Mapping[str, Any]) -> None:
+    """Refuse to go on with ``run`` on other data: one licence would be told, and two used.
+
+    Raises:
+        InputError: ``run.json`` tells of other data than ``data``, or of none.
+    """
+    path = run / "run.json"
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))["data"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"expected what was trained on in {path}, found {error!r}") from None
+    found = json.loads(json.dumps(dict(data), default=str))
+    if found != before:
+        raise InputError(
+            f"expected the data that {path} tells of, {json.dumps(before)}, "
+            f"found {json.dumps(found)}"
+        )
 
 
 def sources_hash() -> str:

@@ -10,14 +10,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Literal
 
 import torch
@@ -29,8 +26,9 @@ from training import checkpoint
 from training.config import Config
 from training.device import open_fabric
 from training.feed import batches
-from training.logs import Logs, stamp
+from training.logs import Logs, check_data, stamp
 from training.progress import ProgressLine
+from training.signals import signals
 from training.task import Batch, Task
 from training.turns import Turns, seed
 
@@ -66,7 +64,7 @@ def train(
 
     Raises:
         InputError: the folder holds a run that ``resume`` was not asked for, its checkpoint is
-            of other networks, or the losses stay non-finite.
+            of other networks or was trained on other data, or the losses stay non-finite.
     """
     out = Path(config.run.out)
     found = checkpoint.checkpoints(out)
@@ -76,6 +74,7 @@ def train(
     torch.manual_seed(config.run.seed)
     run = _Run(fabric, config, build())
     if found:
+        check_data(out, run.task.data())
         run.load(found[-1])
     deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
     with ExitStack() as stack:
@@ -84,7 +83,7 @@ def train(
             stamp(out, dataclasses.asdict(config), run.task.data())
             run.logs = stack.enter_context(Logs(out, run.step))
             run.line = stack.enter_context(ProgressLine(config.run.steps, run.step))
-        asked = stack.enter_context(_signals())
+        asked = stack.enter_context(signals())
         reason = run.fit(asked, deadline)
     return Outcome(run.step, reason, run.best, fabric.is_global_zero)
 
@@ -180,12 +179,15 @@ class _Run:
         self.fabric.barrier()
 
     def _about(self, network: nn.Module) -> dict[str, str]:
-        """Return the metadata of the best weights: enough to build and export their network."""
+        """Return the metadata of the best weights: enough to build and export their network, and
+        what it was made from, which decides whether it may ship.
+        """
         return {
             "step": str(self.step),
             "score": repr(self.best),
             "network": self.task.turns[0],
             "arguments": json.dumps(getattr(network, "arguments", {})),
+            "data": json.dumps(self.task.data()),
         }
 
     def save(self) -> None:
@@ -238,22 +240,3 @@ class _Run:
 
 def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Yield what tells whether SIGINT or SIGTERM has come; neither interrupts a step."""
-    event = threading.Event()
-
-    def note(_: int, __: FrameType | None) -> None:
-        event.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield event.is_set
-        return
-    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event.is_set
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -37,7 +37,7 @@ class FrameStore:
         """Open the store in ``folder``.
 
         Raises:
-            InputError: there is none, or its parts disagree.
+            InputError: there is none, its parts disagree, or its landmarks are not finite.
         """
         try:
             meta = json.loads((folder / "store.json").read_text())
@@ -47,6 +47,9 @@ class FrameStore:
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"expected a frame store in {folder}, found {error}") from None
         count = len(frames)
+        # A sum takes no memory, and one number that is not finite spoils it.
+        if not np.isfinite(labels["landmarks"].sum(dtype=np.float64)):
+            raise InputError(f"expected finite landmarks in {folder}, found others")
         if frames.shape[1:] != (CANVAS, CANVAS, 3) or labels["landmarks"].shape != (
             count,
             LANDMARKS,
@@ -58,6 +61,11 @@ class FrameStore:
             )
         return cls(frames, labels["landmarks"], labels["clip"], labels["identity"], meta)
 
+    def clips(self) -> set[str]:
+        """Return the names of its clips, and of the videos that they are passages of."""
+        rows = self.meta["clips"]
+        return {row[key] for row in rows for key in ("name", "clip") if key in row}
+
     def about(self) -> dict[str, Any]:
         """Tell how much of whom this is: frames, clips, people, licences."""
         clips = self.meta["clips"]
@@ -67,6 +75,20 @@ class FrameStore:
             "people": len(np.unique(self.identity)),
             "licences": sorted({clip["licence"] for clip in clips}),
         }
+
+
+def check_apart(train: FrameStore, validate: FrameStore) -> None:
+    """Refuse to measure on what is trained on.
+
+    Raises:
+        InputError: the stores share a clip.
+    """
+    both = sorted(train.clips() & validate.clips())
+    if both:
+        raise InputError(
+            f"expected other clips to validate on than to train on, found {both[0]} in both"
+            + (f" and {len(both) - 1} more" if len(both) > 1 else "")
+        )
 
 
 class StoreWriter:

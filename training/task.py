@@ -23,7 +23,6 @@ Batch = dict[str, Tensor]
 TASKS = {
     "tracker": "training.tasks.tracker:TrackerTask",
     "detector": "training.tasks.detector:DetectorTask",
-    "restorer": "training.tasks.restorer:RestorerTask",
 }
 
 

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 
 from talkcodec.bench.codecs import OFFLINE_NAMES, ClassicalCodec, CodecRun, classical
 from talkcodec.bench.html import write_html
-from talkcodec.bench.ladder import LADDER_METRICS, LadderPoint, Ladders, matched
+from talkcodec.bench.ladder import LADDER_METRICS, LadderPoint, Ladders, matched, point_at_rate
 from talkcodec.bench.matched import bd_rate
 from talkcodec.bench.ours import DEFAULT_POINT, OurCodec
 from talkcodec.bench.plots import rd_png, require_matplotlib
@@ -32,7 +30,7 @@ from talkcodec.bench.report import (
     as_json,
     match_to_ours,
 )
-from talkcodec.bench.scores import ScoreCache
+from talkcodec.bench.scores import ScoreCache, mean_scores
 from talkcodec.bench.source import Source, load_source
 from talkcodec.bench.stills import SideBySide, Still
 from talkcodec.errors import InputError
@@ -119,7 +117,7 @@ class Comparison:
         report = Report(
             options={
                 "codecs": [codec.name for codec in self._codecs],
-                "every": self.options.every,
+                **self._ladders.made(),
                 "seconds": self.options.seconds,
                 "size": self.options.size,
                 "tracker": self.options.tracker,
@@ -188,13 +186,6 @@ class Comparison:
         return ours, run, found.get("lpips", np.zeros(1))
 
 
-def mean_scores(scores: Mapping[str, F64]) -> dict[str, float]:
-    """Average per-frame scores, ignoring frames that could not be scored (NaN if none could)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # mean of nothing but NaN
-        return {name: float(np.nanmean(values)) for name, values in scores.items()}
-
-
 def _our_point(point: int, run: CodecRun, scores: Mapping[str, F64], seconds: float) -> Point:
     rate = channel_rate(run.packets, seconds, run.kinds)
     return Point(point, rate.payload, rate.wire, mean_scores(scores))
@@ -233,16 +224,6 @@ def _classical_on_clip(
         )
     points = [Point(p.point, p.payload_kbps, p.wire_kbps, p.scores) for p in ladder]
     return ClassicalOnClip(points, matches, call_matches, bd_rates, at_our_rate)
-
-
-def point_at_rate(ladder: Sequence[LadderPoint], kbps: float) -> int:
-    """Return the operating point whose payload rate should be ``kbps``, or the ladder's end.
-
-    The quality number is interpolated over the logarithm of the rate, which lands within a few
-    percent of it.
-    """
-    rates = [math.log(p.payload_kbps) for p in ladder]
-    return round(float(np.interp(math.log(kbps), rates, [p.point for p in ladder])))
 
 
 def _typical(per_frame: F64) -> int:

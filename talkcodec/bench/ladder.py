@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import sys
 import time
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from talkcodec.bench.codecs import ClassicalCodec, Mode, classical
+from talkcodec.bench.earlier import earlier_points
 from talkcodec.bench.matched import MatchedRate, matched_rate
 from talkcodec.bench.source import Source, load_source
 from talkcodec.errors import InputError
@@ -92,20 +94,32 @@ class Ladders:
         """Take over the ladders of an earlier ``report.json``, if they were made as ours would be.
 
         Returns how many points were new. Clips are recognised by the digest of their pictures.
+
+        Raises:
+            InputError: the report's ladders hold what is no digest, point, rate or score.
         """
         options = report["options"]
         count = 0
         for codec in codecs:
             same = options["settings"].get(codec.name) == codec.settings(codec.points[0])
-            if not same or options["every"] != self.every:
+            if not same or any(options.get(name) != value for name, value in self.made().items()):
                 continue
-            for clip in report["clips"]:
-                for point in clip["codecs"].get(codec.name, {}).get("ladder", []):
-                    path = self._path(clip["digest"], codec, point["point"])
-                    if not path.is_file():
-                        self._write(path, LadderPoint(codec.name, **point))
-                        count += 1
+            # All of a ladder is checked before any of it is kept.
+            for found in list(earlier_points(report, codec, LADDER_METRICS)):
+                path = self._path(found.digest, codec, found.point)
+                if not path.is_file():
+                    rates = found.payload_kbps, found.wire_kbps
+                    self._write(path, LadderPoint(codec.name, found.point, *rates, found.scores))
+                    count += 1
         return count
+
+    def made(self) -> dict[str, Any]:
+        """Return how points are measured here: what must be the same for a point to hold."""
+        return {
+            "every": self.every,
+            "metrics_version": METRICS_VERSION,
+            "bf16": has_bfloat16(),
+        }
 
     @staticmethod
     def _write(path: Path, point: LadderPoint) -> None:
@@ -146,6 +160,16 @@ class _LazyScorer:
 
     def __call__(self, output: Clip) -> dict[str, float]:
         return {name: float(np.mean(values)) for name, values in self._scorer(output).items()}
+
+
+def point_at_rate(ladder: Sequence[LadderPoint], kbps: float) -> int:
+    """Return the operating point whose payload rate should be ``kbps``, or the ladder's end.
+
+    The quality number is interpolated over the logarithm of the rate, which lands within a few
+    percent of it.
+    """
+    rates = [math.log(p.payload_kbps) for p in ladder]
+    return round(float(np.interp(math.log(kbps), rates, [p.point for p in ladder])))
 
 
 def matched(

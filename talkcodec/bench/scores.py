@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection
+import warnings
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from talkcodec.bench.source import Source
 from talkcodec.metrics import METRICS_VERSION, Clip, Scores, Suite
 from talkcodec.metrics.registry import SuiteScorer, has_bfloat16
 from talkcodec.metrics.weights import cache_dir
-from talkcodec.types import U8
+from talkcodec.types import F64, U8
 
 
 class ScoreCache:
@@ -58,6 +59,13 @@ class ScoreCache:
         for frame in frames:
             state.update(frame.tobytes())
         return state.hexdigest()[:24]
+
+
+def mean_scores(scores: Mapping[str, F64]) -> dict[str, float]:
+    """Average per-frame scores, ignoring frames that could not be scored (NaN if none could)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # mean of nothing but NaN
+        return {name: float(np.nanmean(values)) for name, values in scores.items()}
 
 
 def _read(path: Path) -> Scores | None:

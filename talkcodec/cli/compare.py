@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from talkcodec.cli.output import Json
+from talkcodec.names import DEFAULT_TRACKER
 
 _FILES = ("report.html", "report.json", "rd.png", "side_by_side.mp4")
 
@@ -44,7 +45,7 @@ def compare(
     seconds: Seconds = None,
     metrics: Metrics = None,
     sweep: Sweep = False,
-    tracker: Tracker = "builtin",
+    tracker: Tracker = DEFAULT_TRACKER,
     reuse: Reuse = None,
     as_json: Json = False,
 ) -> None:

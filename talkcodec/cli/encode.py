@@ -5,17 +5,20 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from talkcodec.cli.info import describe, describe_line
 from talkcodec.cli.output import Json, Overwrite, check_output, print_json, progress
 from talkcodec.errors import InputError
+from talkcodec.names import DEFAULT_TRACKER, TrackerName
 
 if TYPE_CHECKING:
     from talkcodec.encoder import EncoderConfig
     from talkcodec.media.reader import VideoReader
+
+_TRACKERS = "Face tracker: " + ", ".join(get_args(TrackerName))
 
 
 def encode(
@@ -24,9 +27,7 @@ def encode(
     size: Annotated[int, typer.Option(help="Side of the canvas: 256 or 512.")] = 256,
     group: Annotated[int, typer.Option(min=1, max=4, help="Frames in a packet.")] = 3,
     quantiser: Annotated[int, typer.Option(min=0, max=3, help="0 is finest.")] = 0,
-    tracker: Annotated[str, typer.Option(help="builtin, mediapipe or face-alignment.")] = (
-        "builtin"
-    ),
+    tracker: Annotated[str, typer.Option(help=_TRACKERS)] = DEFAULT_TRACKER,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

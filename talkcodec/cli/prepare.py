@@ -75,18 +75,19 @@ def prepare(
 def store(
     prepared: Annotated[Path, typer.Argument(help="Folder that `prepare` wrote.")],
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
-    split: Annotated[str | None, typer.Option(help="Take train or val only.")] = None,
+    *,
+    split: Annotated[str, typer.Option(help="train or val: a store is for one of them.")],
     stride: Annotated[int, typer.Option(min=1, help="Take one frame in so many.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Unpack prepared passages to arrays that training reads at random."""
     from training.prepare.to_store import build_store
 
-    if split not in (None, "train", "val"):
+    if split not in ("train", "val"):
         raise InputError(f"expected a split of train or val, found {split}")
     if (out / "frames.npy").exists():
         raise InputError(f"expected a new folder, found {out} with a store in it")
-    made = build_store(prepared, out, cast("Split | None", split), stride, progress)
+    made = build_store(prepared, out, cast("Split", split), stride, progress)
     if as_json:
         print_json(
             {

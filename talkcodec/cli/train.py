@@ -65,19 +65,6 @@ def detector(
     _train("detector", config, overrides or [], out, resume, max_minutes, as_json)
 
 
-@app.command()
-def restorer(
-    config: ConfigFile,
-    overrides: Set = None,
-    out: Out = None,
-    resume: Resume = False,
-    max_minutes: MaxMinutes = None,
-    as_json: Json = False,
-) -> None:
-    """Train the network that restores reference pictures."""
-    _train("restorer", config, overrides or [], out, resume, max_minutes, as_json)
-
-
 def _train(
     task: str,
     path: Path,

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from talkcodec.face.follow import Follower
 from talkcodec.face.tracker import (
-    DEFAULT_TRACKER,
     FaceFinder,
     FaceTracker,
     FollowingTracker,
     open_tracker,
 )
+from talkcodec.names import DEFAULT_TRACKER
 
 __all__ = [
     "DEFAULT_TRACKER",

@@ -80,25 +80,31 @@ class Detector:
             chance = _chance(float(peaks[row, column]))
             if chance < FOUND or len(kept) == most:
                 break
-            place = self._place(places[:, row, column], row, column, scores.shape[0], whole)
+            place = told_place(places, row, column, whole)
             if all(overlap(place, other) <= SAME for _, other in kept):
                 kept.append((chance, place))
         return kept
 
-    def _place(self, values: F32, row: int, column: int, cells: int, whole: Place) -> Place:
-        """Return what a cell says, in pixels of the picture."""
-        x, y, size, c, s = (float(v) for v in values)
-        step = whole.side / cells
-        return Place(
-            (column + 0.5 + x) * step + whole.x - whole.side / 2,
-            (row + 0.5 + y) * step + whole.y - whole.side / 2,
-            whole.side * float(np.exp(np.clip(size, -4, 1))),
-            float(np.arctan2(s, c)),
-        )
-
     def close(self) -> None:
         """Release the network. Closing twice does nothing."""
         self._engine.close()
+
+
+def told_place(places: F32, row: int, column: int, whole: Place) -> Place:
+    """Return the face's place that a cell of the detector's map tells of.
+
+    ``places``: float32 (5, C, C), as the network gives them of the upright square ``whole``; the
+    result is in the pixels of that square. Sides stay within what a face can be, for the network
+    gives logarithms and may be wrong.
+    """
+    x, y, size, c, s = (float(v) for v in places[:, row, column])
+    step = whole.side / places.shape[1]
+    return Place(
+        (column + 0.5 + x) * step + whole.x - whole.side / 2,
+        (row + 0.5 + y) * step + whole.y - whole.side / 2,
+        whole.side * float(np.exp(np.clip(size, -4, 1))),
+        float(np.arctan2(s, c)),
+    )
 
 
 def overlap(one: Place, other: Place) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from talkcodec.errors import InputError
 from talkcodec.types import F32, F64, U8
 
 #: Side of the square, in longer sides of the upright rectangle around the landmarks.
@@ -28,8 +29,14 @@ class Place:
 
     @classmethod
     def around(cls, landmarks: F32 | F64, margin: float = MARGIN) -> Place:
-        """Return the place of a face with ``landmarks``, float (478, 2 or more) in pixels."""
+        """Return the place of a face with ``landmarks``, float (478, 2 or more) in pixels.
+
+        Raises:
+            InputError: a landmark is not finite.
+        """
         points = np.asarray(landmarks[:, :2], np.float64)
+        if not np.isfinite(points).all():
+            raise InputError("expected finite landmarks, found others")
         eyes = points[_LEFT_CORNER] - points[_RIGHT_CORNER]
         roll = float(np.arctan2(eyes[1], eyes[0]))
         upright = points @ _rotation(roll)
@@ -43,20 +50,25 @@ class Place:
         return np.column_stack([turn, size / 2 - turn @ (self.x, self.y)])
 
     def crop(self, picture: U8, size: int, border: int = cv2.BORDER_REPLICATE) -> U8:
-        """Return this place of ``picture``, uint8 (H, W, 3), at ``size``²."""
-        # Far smaller than the picture, a bilinear crop would alias: average first.
-        shrink = int(self.side / size)
-        if shrink >= 2:
-            picture = np.asarray(
-                cv2.resize(
-                    picture, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA
-                )
-            )
-            return Place(self.x / shrink, self.y / shrink, self.side / shrink, self.roll).crop(
-                picture, size, border
-            )
-        # Our pixel centres lie at .5, OpenCV's at whole numbers.
+        """Return this place of ``picture``, uint8 (H, W, 3), at ``size``².
+
+        Raises:
+            InputError: the place is not finite, or its side not above 0.
+        """
+        if not (np.isfinite((self.x, self.y, self.side, self.roll)).all() and self.side > 0):
+            raise InputError(f"expected a finite place of a side above 0, found {self}")
         matrix = self.matrix(size)
+        # Far smaller than the picture, a bilinear crop would alias: average first, but leave a
+        # pixel each way of a picture that is far smaller than the place.
+        height, width = picture.shape[:2]
+        shrink = int(min(self.side / size, max(width, height)))
+        if shrink >= 2:
+            x, y = min(shrink, width), min(shrink, height)
+            picture = np.asarray(
+                cv2.resize(picture, None, fx=1 / x, fy=1 / y, interpolation=cv2.INTER_AREA)
+            )
+            matrix[:, :2] *= (x, y)
+        # Our pixel centres lie at .5, OpenCV's at whole numbers.
         matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
         out = cv2.warpAffine(
             picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border

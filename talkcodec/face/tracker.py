@@ -7,19 +7,15 @@ follows one of them. ``FollowingTracker`` makes the second from the first.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, Self, get_args
+from typing import Protocol, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from talkcodec.errors import InputError
 from talkcodec.face.follow import Follower
+from talkcodec.names import DEFAULT_TRACKER, TrackerName
 from talkcodec.types import F32, U8, Box, FaceObservation
-
-TrackerName = Literal["builtin", "mediapipe", "face-alignment"]
-
-#: Needs nothing that is not in the package or among its dependencies.
-DEFAULT_TRACKER: TrackerName = "builtin"
 
 
 class FaceFinder(Protocol):

@@ -65,6 +65,7 @@ def test_the_json_has_its_documented_structure(report: dict[str, Any]) -> None:
         "format", "summary", "options", "clips", "absent_metrics", "metric_milliseconds"
     }  # fmt: skip
     assert set(report["summary"]) == {"clips", "seconds", "ours", "codecs"}
+    assert Ladders(10).made().items() <= report["options"].items()
     (clip,) = report["clips"]
     assert clip["name"] == "face"
     ours = clip["ours"]

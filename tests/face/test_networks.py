@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from talkcodec.face import networks
-from talkcodec.face.networks import Detector, Landmarker, overlap
+from talkcodec.face.networks import Detector, Landmarker, overlap, told_place
 from talkcodec.face.place import MARGIN, Place
 from talkcodec.media.sources import Track, portrait_picture
 from talkcodec.types import F32, U8
@@ -145,3 +145,10 @@ def test_no_more_faces_than_asked_for_and_none_that_is_unlikely(
 
 
 # From here on: the networks that ship, on a face that they were not trained on.
+
+
+@pytest.mark.parametrize(("size", "side"), [(9.0, np.e), (-9.0, np.exp(-4))])
+def test_a_cell_cannot_tell_of_a_face_of_any_size(size: float, side: float) -> None:
+    places = np.zeros((5, 16, 16), np.float32)
+    places[2], places[3] = size, 1
+    assert told_place(places, 3, 5, Place(64, 64, 128)).side == pytest.approx(128 * side)

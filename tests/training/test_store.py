@@ -11,7 +11,7 @@ import pytest
 
 from talkcodec.errors import InputError
 from tests.training.tiny import make_store, moved
-from training.store import FrameStore, StoreWriter
+from training.store import FrameStore, StoreWriter, check_apart
 
 
 def test_frames_and_labels_come_back(tmp_path: Path) -> None:
@@ -52,6 +52,29 @@ def test_parts_that_disagree_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b" / "labels.npz").replace(tmp_path / "a" / "labels.npz")
     with pytest.raises(InputError, match=r"with landmarks in .*, found \(2, 256, 256, 3\) and"):
         FrameStore.open(tmp_path / "a")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_landmarks_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    writer = StoreWriter(tmp_path, 1)
+    picture, marks = moved(0)
+    marks[300, 1] = value
+    writer.add([picture], marks[None], 0, {"name": "a", "licence": "MIT"})
+    writer.close()
+    with pytest.raises(InputError, match=r"^expected finite landmarks in .*, found others$"):
+        FrameStore.open(tmp_path)
+
+
+def test_stores_that_share_a_clip_are_not_apart(tmp_path: Path) -> None:
+    one, other = make_store(tmp_path / "a", frames=2), make_store(tmp_path / "b", frames=2)
+    check_apart(one, other)
+    with pytest.raises(InputError, match=r"^expected other clips .*, found a0 in both and 1 more$"):
+        check_apart(one, one)
+    # Two passages of one video are as good as one.
+    for store, name in ((one, "x-000"), (other, "x-001")):
+        store.meta["clips"][0] |= {"name": name, "clip": "x"}
+    with pytest.raises(InputError, match=r"^expected other clips .*, found x in both$"):
+        check_apart(one, other)
 
 
 def test_what_a_store_says_is_json(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from talkcodec.errors import InputError
+from talkcodec.face.networks import told_place
 from talkcodec.face.place import Place
 from talkcodec.models.detector import CELLS, PLACE, DetectorNet
 from talkcodec.models.detector import SIDE as DETECTOR_SIDE
@@ -20,11 +22,12 @@ from tests.training.tiny import make_store
 from training.augment import CallAugmentation
 from training.store import FrameStore
 from training.task import Task, build_task
-from training.tasks.detector import at_cell, focal, target, to_batch
+from training.tasks.detector import focal, target, to_batch
 from training.tasks.faces import Jitter, empty_sample, face_sample, sampling_weights
 from training.tasks.measure import Scores, correlation, openings
 from training.tasks.scenes import ScenePicture, backdrop, scene
 
+WHOLE = Place(DETECTOR_SIDE / 2, DETECTOR_SIDE / 2, DETECTOR_SIDE)
 NAMES = ("tracker", "detector")
 SMALL: dict[str, dict[str, Any]] = {
     "tracker": {"widths": [4, 8, 12, 12, 8], "basis": 6, "validate_frames": 50},
@@ -128,6 +131,28 @@ def test_a_task_tells_its_data_and_can_build_its_network_again(folder: Path, nam
         found = dict(zip(network.export_outputs(), network.eval()(example), strict=True))
         for key, value in zip(again.export_outputs(), again.eval()(example), strict=True):
             assert torch.equal(found[key], value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_does_not_measure_on_what_it_trains_on(folder: Path, name: str) -> None:
+    stores = {"train": str(folder / "train"), "validate": str(folder / "train")}
+    with pytest.raises(InputError, match=r"^expected other clips to validate on than to train on"):
+        build_task({"name": name, **stores, **SMALL[name]})
+
+
+@pytest.mark.parametrize(("count", "empty"), [(1, 0.0), (1, 1.0), (3, 0.3), (49, 0.3), (51, 0.3)])
+def test_any_number_of_scenes_gives_a_score(folder: Path, count: int, empty: float) -> None:
+    torch.manual_seed(0)
+    stores = {"train": str(folder / "train"), "validate": str(folder / "val")}
+    changes = SMALL["detector"] | {"validate_pictures": count, "empty": empty}
+    task = build_task({"name": "detector", **stores, **changes})
+    with torch.no_grad():
+        values = task.validate(task.networks()["detector"].eval())
+    assert all(np.isfinite(value) for value in values.values())
+    with pytest.raises(
+        InputError, match=r"^expected task\.validate_pictures of 1 or more, found 0$"
+    ):
+        build_task({"name": "detector", **stores, "validate_pictures": 0})
 
 
 def test_the_tracker_starts_at_the_mean_face(folder: Path, store: FrameStore) -> None:
@@ -237,7 +262,7 @@ def test_what_a_cell_is_to_say_is_what_is_read_from_it() -> None:
     assert batch["heat"][0].argmax() == 8 * CELLS + 5
     assert (batch["heat"] == 1).sum() == 1
     for row, column in cells.tolist():
-        read = at_cell(batch["places"][0].numpy(), row, column)
+        read = told_place(batch["places"][0].numpy(), row, column, WHOLE)
         expected = (place.x, place.y, place.side, place.roll)
         assert (read.x, read.y, read.side, read.roll) == pytest.approx(expected, abs=1e-3)
 
@@ -256,7 +281,8 @@ def test_near_faces_keep_their_own_middles() -> None:
     places = [Place(40.0, 40.0, 12.0), Place(48.0, 40.0, 12.0)]
     batch = to_batch([ScenePicture(np.zeros((128, 128, 3), np.uint8), places, [])])
     for place in places:
-        read = at_cell(batch["places"][0].numpy(), int(place.y // 8), int(place.x // 8))
+        row, column = int(place.y // 8), int(place.x // 8)
+        read = told_place(batch["places"][0].numpy(), row, column, WHOLE)
         assert read.x == pytest.approx(place.x, abs=1e-3)
 
 

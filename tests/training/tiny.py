@@ -28,13 +28,16 @@ def moved(index: int) -> tuple[U8, F32]:
 
 
 def make_store(folder: Path, frames: int = 8, licence: str = "MIT") -> FrameStore:
-    """Write a store of two people with ``frames`` frames in two clips, and open it."""
+    """Write a store of two people with ``frames`` frames in two clips, and open it.
+
+    Clips are named after ``folder``: stores of different names share none.
+    """
     writer = StoreWriter(folder, frames)
     first = frames // 2
     for identity, indices in enumerate((range(first), range(first, frames))):
         shown = [moved(index) for index in indices]
         marks = np.stack([marks for _, marks in shown])
-        about = {"name": f"clip{identity}", "licence": licence, "rate": "25"}
+        about = {"name": f"{folder.name}{identity}", "licence": licence, "rate": "25"}
         writer.add([picture for picture, _ in shown], marks, identity, about)
     writer.close()
     return FrameStore.open(folder)

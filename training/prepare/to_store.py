@@ -36,9 +36,7 @@ class Stored:
     bytes: int
 
 
-def build_store(
-    prepared: Path, out: Path, split: Split | None, stride: int, progress: Progress
-) -> Stored:
+def build_store(prepared: Path, out: Path, split: Split, stride: int, progress: Progress) -> Stored:
     """Write every ``stride``-th frame of ``prepared`` in which the teacher saw a face to ``out``.
 
     People are numbered in the order of their names over all splits, so that two stores of one
@@ -48,7 +46,7 @@ def build_store(
         InputError: ``prepared`` is no prepared folder, damaged, or has no such frame.
     """
     index = read_index(prepared)
-    rows = [row for row in index["shards"] if split in (None, row["split"])]
+    rows = [row for row in index["shards"] if split == row["split"]]
     total = sum(len(row["keys"]) for row in rows)
     chosen: dict[str, I32] = {}
     with progress("labels", total) as step:
@@ -57,7 +55,7 @@ def build_store(
             step()
     count = sum(len(frames) for frames in chosen.values())
     if count == 0:
-        raise InputError(f"expected frames of {split or 'any split'} in {prepared}, found none")
+        raise InputError(f"expected frames of {split} in {prepared}, found none")
     numbers = {name: number for number, name in enumerate(index["people"])}
     writer = StoreWriter(out, count)
     shapes: list[F32] = []

@@ -14,15 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from talkcodec.errors import InputError
+from talkcodec.face.networks import told_place
 from talkcodec.face.place import Place
 from talkcodec.models.detector import CELLS, PLACE, SIDE, DetectorNet
 from talkcodec.types import F32, U8
-from training.store import FrameStore
+from training.store import FrameStore, check_apart
 from training.task import Batch
 from training.tasks.faces import sampling_weights
 from training.tasks.scenes import ScenePicture, scene
 
 _CELL = SIDE / CELLS
+_WHOLE = Place(SIDE / 2, SIDE / 2, SIDE)
+
+#: Scenes that are measured at a time.
+_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +53,14 @@ class DetectorTask:
     turns: tuple[str, ...] = ("detector",)
 
     def __init__(self, options: DetectorOptions) -> None:
+        if options.validate_pictures < 1:
+            raise InputError(
+                f"expected task.validate_pictures of 1 or more, found {options.validate_pictures}"
+            )
         self.options = options
         self._train = FrameStore.open(Path(options.train))
         self._validate = FrameStore.open(Path(options.validate))
+        check_apart(self._train, self._validate)
         self._network: nn.Module | None = None
 
     @cached_property
@@ -99,7 +110,8 @@ class DetectorTask:
         best: list[float] = []  # of empty pictures
         hits: list[float] = []  # the score at each face's own cell
         errors: list[float] = []
-        for _ in range(self.options.validate_pictures // 50):
+        total = self.options.validate_pictures
+        for first in range(0, total, _AT_ONCE):
             scenes = [
                 scene(
                     self._validate,
@@ -108,7 +120,7 @@ class DetectorTask:
                     empty=self.options.empty,
                     random=random,
                 )
-                for _ in range(50)
+                for _ in range(min(_AT_ONCE, total - first))
             ]
             batch = to_batch(scenes)
             scores, places = network(batch["picture"])
@@ -124,12 +136,13 @@ class DetectorTask:
                     at = (max(y - 1, 0) + int(row), max(x - 1, 0) + int(column))
                     errors.append(float(np.abs(where[:, *at] - target(place, at))[:3].mean()))
         threshold = float(np.quantile(best, 0.99)) if best else 0.0
-        missed = float((np.array(hits) <= threshold).mean())
-        error = float(np.mean(errors))
+        # Of few scenes none may show a face: nothing was found then, whatever the network.
+        missed = float((np.array(hits) <= threshold).mean()) if hits else 1.0
+        error = float(np.mean(errors)) if errors else 0.0
         return {
             "score": missed + 0.1 * error,
             "missed_at_1_percent": missed,
-            "missed_at_half": float((np.array(hits) <= 0).mean()),
+            "missed_at_half": float((np.array(hits) <= 0).mean()) if hits else 1.0,
             "false_at_half": float((np.array(best) > 0).mean()) if best else 0.0,
             "place": error,
         }
@@ -151,7 +164,8 @@ class DetectorTask:
                     map_[row, column]
                     == map_[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max()
                 ):
-                    outline(picture, at_cell(places[0].numpy(), row, column), (255, 40, 40))
+                    place = told_place(places[0].numpy(), int(row), int(column), _WHOLE)
+                    outline(picture, place, (255, 40, 40))
             tiles.append(picture)
         return np.vstack([np.hstack(tiles[i : i + 8]) for i in range(0, 24, 8)])
 
@@ -207,17 +221,6 @@ def target(place: Place, cell: tuple[int, int]) -> F32:
             np.sin(place.roll),
         ],
         np.float32,
-    )
-
-
-def at_cell(places: F32, row: int, column: int) -> Place:
-    """Return the place that the cell tells of, in pixels of the network's picture."""
-    x, y, size, c, s = (float(v) for v in places[:, row, column])
-    return Place(
-        (column + 0.5 + x) * _CELL,
-        (row + 0.5 + y) * _CELL,
-        float(np.exp(size)) * SIDE,
-        float(np.arctan2(s, c)),
     )
 
 

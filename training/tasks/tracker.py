@@ -19,7 +19,7 @@ from talkcodec.models.tracker import SIDE, TrackerNet
 from talkcodec.motion.landmarks import BROWS, EYELIDS, IRISES, LIPS
 from talkcodec.types import F32, LANDMARKS, U8
 from training.augment import CallAugmentation
-from training.store import FrameStore
+from training.store import FrameStore, check_apart
 from training.task import Batch
 from training.tasks.faces import Jitter, Sample, empty_sample, face_sample, sampling_weights
 from training.tasks.measure import Scores, openings
@@ -66,6 +66,7 @@ class TrackerTask:
         self.options = options
         self._train = FrameStore.open(Path(options.train))
         self._validate = FrameStore.open(Path(options.validate))
+        check_apart(self._train, self._validate)
         self._network: nn.Module | None = None
         self._weights = _point_weights(options)
 
@@ -179,7 +180,7 @@ class TrackerTask:
             yield np.stack(crops).transpose(0, 3, 1, 2).copy(), np.stack(targets), indices
 
     def pictures(self, network: nn.Module) -> U8 | None:
-        """Four rows of eight faces: landmarks of the teacher green, ours red."""
+        """Rows of eight faces from all over: landmarks of the teacher green, ours red."""
         total = self.options.validate_frames
         tiles: list[U8] = []
         for number, (crops, targets, _) in enumerate(self._validation(batch=8)):

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 NETWORKS = {
     "tracker": "talkcodec.models.tracker:TrackerNet",
     "detector": "talkcodec.models.detector:DetectorNet",
-    "restorer": "talkcodec.models.restorer:RestorerNet",
 }
 _KEY = "talkcodec"  # of the JSON in the metadata
 _LIMIT = 1 << 20  # of the header, bytes

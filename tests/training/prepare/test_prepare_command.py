@@ -78,7 +78,7 @@ def test_a_store_is_built_from_it(prepared: Path, tmp_path: Path) -> None:
             ("prepare", ".", "../out", "--ray", "here"),
             "expected HOST:PORT, auto or local, found here",
         ),
-        (("store", "nowhere", "out"), "run talkcodec train prepare first"),
+        (("store", "nowhere", "out", "--split", "val"), "run talkcodec train prepare first"),
         (("store", "nowhere", "out", "--split", "test"), "train or val, found test"),
     ],
 )
@@ -100,6 +100,13 @@ def test_errors_are_one_line(
 
 def test_a_store_is_not_written_over(prepared: Path, tmp_path: Path) -> None:
     (tmp_path / "frames.npy").touch()
-    done = train("store", prepared, tmp_path)
+    done = train("store", prepared, tmp_path, "--split", "val")
     assert done.returncode == 1
     assert "expected a new folder" in done.stderr
+
+
+def test_a_store_of_both_splits_is_not_made_by_default(prepared: Path, tmp_path: Path) -> None:
+    done = train("store", prepared, tmp_path / "s")
+    assert done.returncode == 2
+    assert "--split" in done.stderr
+    assert not (tmp_path / "s").exists()
