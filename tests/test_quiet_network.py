@@ -16,18 +16,12 @@ from subprocess import run
 
 import pytest
 
-from talkcodec import weights
 from talkcodec.media.sources import builtin_source
 from talkcodec.media.writer import VideoWriter
 
 WATCH = Path(__file__).with_name("network_watch.py")
 TALKCODEC = str(Path(sysconfig.get_path("scripts")) / "talkcodec")
 CANNOT = 77
-
-shipped = pytest.mark.skipif(
-    not {"tracker.onnx", "detector.onnx"} <= weights.manifest().keys(),
-    reason="the weights do not ship yet",
-)
 
 
 @dataclass(frozen=True)
@@ -210,7 +204,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("tracker", [pytest.param("builtin", marks=shipped), "mediapipe"])
+@pytest.mark.parametrize("tracker", ["builtin", "mediapipe"])
 def test_encoding_and_decoding_a_file_speak_to_nobody(
     tmp_path: Path, clip: Path, tracker: str
 ) -> None:
@@ -223,7 +217,6 @@ def test_encoding_and_decoding_a_file_speak_to_nobody(
     assert seen.is_quiet(), seen.reached
 
 
-@shipped
 def test_a_demo_call_speaks_to_this_machine_only(tmp_path: Path) -> None:
     command = (TALKCODEC, "demo", "--headless", "--seconds", "2", "--out", "demo")
     seen = watch(tmp_path, *command)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from talkcodec import weights
 from talkcodec.face import FollowingTracker
 from talkcodec.face.builtin import BuiltinFinder
 from talkcodec.face.place import MARGIN, Place
@@ -16,9 +15,6 @@ from talkcodec.media.sources import Track, portrait_picture
 from talkcodec.motion.landmarks import inter_ocular
 from talkcodec.render.engine import EngineName
 from talkcodec.types import F32, U8
-
-SHIPPED = {"tracker.onnx", "detector.onnx"} <= weights.manifest().keys()
-shipped = pytest.mark.skipif(not SHIPPED, reason="the weights do not ship yet")
 
 NAMES: tuple[EngineName, ...] = ("openvino", "onnxruntime", "torch")
 
@@ -57,7 +53,6 @@ def error(found: F32, wanted: F32) -> float:
     return float(distance / inter_ocular(wanted))
 
 
-@shipped
 def test_the_portrait_is_found_where_another_tracker_finds_it(
     finder: BuiltinFinder, portrait: U8, recorded: F32
 ) -> None:
@@ -68,7 +63,6 @@ def test_the_portrait_is_found_where_another_tracker_finds_it(
     assert error(face.landmarks, recorded) < 0.06
 
 
-@shipped
 def test_a_grey_picture_shows_the_same_face(
     finder: BuiltinFinder, portrait: U8, recorded: F32
 ) -> None:
@@ -77,7 +71,6 @@ def test_a_grey_picture_shows_the_same_face(
     assert error(face.landmarks, recorded) < 0.07
 
 
-@shipped
 @pytest.mark.parametrize("size", [128, 200, 512, 900])
 def test_a_picture_of_another_size_shows_the_same_face(
     finder: BuiltinFinder, recorded: F32, size: int
@@ -86,7 +79,6 @@ def test_a_picture_of_another_size_shows_the_same_face(
     assert error(face.landmarks * (256 / size), recorded) < 0.07
 
 
-@shipped
 def test_a_small_face_in_a_wide_picture_is_found(
     finder: BuiltinFinder, portrait: U8, recorded: F32
 ) -> None:
@@ -96,14 +88,12 @@ def test_a_small_face_in_a_wide_picture_is_found(
     assert error(face.landmarks - np.array([310, 70, 0], np.float32), recorded) < 0.08
 
 
-@shipped
 def test_a_tilted_face_is_found(finder: BuiltinFinder, portrait: U8, recorded: F32) -> None:
     tilt = Place(128, 128, 256, np.radians(20))
     (face,) = finder.find(tilt.crop(portrait, 256), 0.0)
     assert error((tilt.to_crop(recorded) + 0.5) * 256, face.landmarks) < 0.08
 
 
-@shipped
 def test_a_face_half_out_of_the_picture_is_not_sure_of_itself(
     finder: BuiltinFinder, portrait: U8
 ) -> None:
@@ -112,7 +102,6 @@ def test_a_face_half_out_of_the_picture_is_not_sure_of_itself(
         assert face.confidence < 0.8
 
 
-@shipped
 @pytest.mark.parametrize("kind", ["grey", "noise", "stripes", "shoulders"])
 def test_where_there_is_no_face_none_is_found(
     finder: BuiltinFinder, portrait: U8, kind: str
@@ -127,7 +116,6 @@ def test_where_there_is_no_face_none_is_found(
     assert finder.find(pictures[kind], 0.0) == []
 
 
-@shipped
 def test_two_people_beside_each_other_are_two_faces(
     finder: BuiltinFinder, portrait: U8, recorded: F32
 ) -> None:
@@ -138,7 +126,6 @@ def test_two_people_beside_each_other_are_two_faces(
     assert found[1].box.centre[0] == pytest.approx(512 - found[0].box.centre[0], abs=6)
 
 
-@shipped
 def test_a_face_that_moves_is_followed_and_the_same_each_time(portrait: U8, recorded: F32) -> None:
     runs = []
     for _ in range(2):
@@ -153,7 +140,6 @@ def test_a_face_that_moves_is_followed_and_the_same_each_time(portrait: U8, reco
     assert error(last, recorded) < 0.1
 
 
-@shipped
 def test_engines_agree_on_the_portrait(portrait: U8) -> None:
     found = []
     for name in NAMES:
