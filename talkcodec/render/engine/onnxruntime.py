@@ -46,7 +46,6 @@ class OnnxRuntimeEngine:
         # Threads that wait by spinning take the cores from those who work.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")
         try:
             self._session: Any = ort.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]

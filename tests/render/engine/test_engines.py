@@ -401,3 +401,15 @@ def test_torch_runs_no_file_but_its_own(model: bytes, message: str) -> None:
 def test_torch_refuses_the_weights_of_another_network() -> None:
     with pytest.raises(WeightsError, match="small: expected its weights, found"):
         open_engine(pack(SmallNet(width=8)), name="torch")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_engines_leave_the_arithmetic_of_the_process_alone(
+    exported: Exported, name: EngineName
+) -> None:
+    engine = exported.open(name)
+    engine.run(exported.inputs)
+    # The smallest normal number: halved it is 0 where denormals are flushed, for whoever runs next.
+    assert 2.2250738585072014e-308 / 2 > 0
+    assert np.float32(1.1754944e-38) * np.float32(0.5) > 0
+    engine.close()
