@@ -39,6 +39,7 @@ EFFECTS: dict[str, Callable[[U8, F32, U8, Random], U8]] = {
     "exposure": lambda p, _, __, r: light.exposure(p, r),
     "low_light": lambda p, _, __, r: light.low_light(p, r),
     "side_light": lambda p, _, __, r: light.side_light(p, r),
+    "shadow": lambda p, _, __, r: light.shadow(p, r),
     "grey": lambda p, _, __, ___: light.grey(p),
     "blur": lambda p, _, __, r: damage.blur(p, r),
     "motion_blur": lambda p, _, __, r: damage.motion_blur(p, r),

@@ -19,6 +19,7 @@ class CallAugmentation:
     exposure: float = 0.7
     low_light: float = 0.08
     side_light: float = 0.1
+    shadow: float = 0.1
     grey: float = 0.05
     blur: float = 0.1
     motion_blur: float = 0.08
@@ -52,6 +53,7 @@ def augment_call(
         "occluder": lambda p: occlude.occluder(p, other, points, random),
         "occluded_mouth": lambda p: occlude.occluder(p, other, points, random, mouth=True),
         "side_light": lambda p: light.side_light(p, random),
+        "shadow": lambda p: light.shadow(p, random),
         # In the camera.
         "blur": lambda p: damage.blur(p, random),
         "motion_blur": lambda p: damage.motion_blur(p, random),

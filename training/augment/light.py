@@ -43,6 +43,19 @@ def side_light(picture: U8, random: Random) -> U8:
     return np.asarray(np.clip(picture * shade[..., None], 0, 255).astype(np.uint8), np.uint8)
 
 
+def shadow(picture: U8, random: Random) -> U8:
+    """Shadows with edges, of a window frame or a lamp: one to six bands, half light to darkness."""
+    height, width = picture.shape[:2]
+    angle, phase = random.uniform(0, 2 * np.pi, 2)
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
+    waves = np.exp(random.uniform(np.log(0.4), np.log(3)))
+    across = np.sin(2 * np.pi * waves * (np.cos(angle) * x + np.sin(angle) * y) + phase)
+    lit = 1 / (1 + np.exp(-across * np.exp(random.uniform(0.7, 4))))
+    low = random.uniform(0.2, 0.7)
+    shaded = np.clip(picture * (low + (1 - low) * lit)[..., None], 0, 255)
+    return np.asarray(shaded.astype(np.uint8), np.uint8)
+
+
 def grey(picture: U8) -> U8:
     """Take the colour away."""
     light = picture @ np.array([0.299, 0.587, 0.114], np.float32)

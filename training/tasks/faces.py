@@ -30,7 +30,7 @@ class Jitter:
     scale: float = 0.09
     roll: float = 0.12
     squeeze: float = 0.25
-    bent: float = 0.5
+    bent: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)
