@@ -25,15 +25,18 @@ LOADING = """
 import asyncio, sys
 from sender import Sender
 
+def loads():
+    return bool({"openvino", "onnxruntime"} & sys.modules.keys())
+
 async def main():
     sender = Sender()
-    print("mediapipe" in sys.modules)
+    print(loads())
     loading = asyncio.create_task(sender.offer())
     turns = 0
     while not loading.done():
         await asyncio.sleep(0.002)
-        turns += "mediapipe" in sys.modules
-    print("mediapipe" in sys.modules, turns)
+        turns += loads()
+    print(loads(), turns)
     await loading
     await sender.close()
 
