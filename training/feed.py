@@ -39,6 +39,10 @@ def batches(
     """Yield the batches from ``step`` on, on the CPU; they do not depend on ``workers``."""
     if not workers:
         return iter(task.loader(batch=batch, seed=seed, step=step, rank=rank, world=world))
+    import cv2
+
+    # Before workers are forked: one that inherits OpenCV's pool, but none of its threads, hangs.
+    cv2.setNumThreads(1)
     return iter(
         DataLoader(
             _Steps(task, batch, seed, rank, world),
@@ -55,9 +59,5 @@ def batches(
 def _start_worker(_: int) -> None:
     import signal
 
-    import cv2
-
-    cv2.setNumThreads(1)
-    # A terminal sends its signals to all: the loop decides when to stop, and needs batches until.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    # A terminal interrupts all: the loop decides when to stop, and needs batches until then.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -233,3 +234,14 @@ def test_mixed_precision_trains_too(tmp_path: Path) -> None:
     run(task, config(tmp_path, precision="bf16-mixed"))
     assert task.seen[-1][1] < task.seen[0][1]
     assert all(v.dtype == torch.float32 for k, v in weights(tmp_path).items() if ".weight" in k)
+
+
+def test_workers_start_though_the_process_has_used_threads_of_opencv(tmp_path: Path) -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        noise = np.random.default_rng(0).integers(0, 255, (900, 900, 3)).astype(np.uint8)
+        cv2.GaussianBlur(noise, (0, 0), 5)  # its pool is there now
+        assert run(ToyTask(ToyOptions()), config(tmp_path, steps=2, workers=1)).step == 2
+    finally:
+        cv2.setNumThreads(before)
