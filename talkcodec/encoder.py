@@ -54,6 +54,11 @@ CALL_RESEND = 8
 #: Distance between the lids, in inter-ocular distances, of eyes that are clearly open.
 OPEN_EYES = 0.13
 
+#: Trackers smooth landmarks themselves. Smoothed as much again, lips move too little: on the eight val
+#: clips where they erred most, 3.43 % of the eyes' distance at ``SmoothingConfig()``, 3.18 % at this,
+#: for 1 % fewer bits.
+LIGHT = SmoothingConfig(rest_cutoff=8.0, speed_gain=1.5)
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
@@ -79,7 +84,7 @@ class EncoderConfig:
     acknowledged: bool = False
     refresh: RefreshConfig = field(default_factory=RefreshConfig)
     layers: LayerConfig = field(default_factory=LayerConfig)
-    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
+    smoothing: SmoothingConfig = LIGHT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
