@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from talkcodec.face import open_tracker
-from talkcodec.types import F32, LANDMARKS, U8
+from talkcodec.types import LANDMARKS
 from training.corpus import DATA, Clip, Split, clips, pictures, unseen
 from training.relabel import StillTeacher
 
@@ -50,47 +50,15 @@ def label(clip: Clip, target: Path, tracker_name: str | None) -> None:
     frames = pictures(clip)
     landmarks = np.zeros((len(frames), LANDMARKS, 3), np.float32)
     found = np.zeros(len(frames), bool)
-    with closing(_looking(tracker_name)) as look:
+    with closing(StillTeacher() if tracker_name is None else open_tracker(tracker_name)) as tracker:
         for index, picture in enumerate(frames):
-            seen = look(picture, float(index / clip.rate))
+            seen = tracker.track(picture, float(index / clip.rate))
             if seen is not None:
-                landmarks[index], found[index] = seen, True
+                landmarks[index], found[index] = seen.landmarks, True
     height, width = frames[0].shape[:2]
     partial = target.with_suffix(".part.npz")
     np.savez_compressed(partial, landmarks=landmarks, found=found, size=(width, height))
     partial.replace(target)
-
-
-class _Following:
-    """A tracker as a function of picture and time."""
-
-    def __init__(self, name: str) -> None:
-        self._tracker = open_tracker(name)
-
-    def __call__(self, picture: U8, time: float) -> F32 | None:
-        seen = self._tracker.track(picture, time)
-        return None if seen is None else seen.landmarks
-
-    def close(self) -> None:
-        self._tracker.close()
-
-
-class _Still:
-    """The teacher that forgets, likewise."""
-
-    def __init__(self) -> None:
-        self._teacher = StillTeacher()
-
-    def __call__(self, picture: U8, time: float) -> F32 | None:
-        del time
-        return self._teacher(picture)
-
-    def close(self) -> None:
-        self._teacher.close()
-
-
-def _looking(name: str | None) -> _Following | _Still:
-    return _Still() if name is None else _Following(name)
 
 
 if __name__ == "__main__":

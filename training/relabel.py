@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from talkcodec.face import FaceTracker
 from talkcodec.face.mediapipe import check_version, landmark_pixels, model_path
 from talkcodec.face.quiet import quiet_native_log
+from talkcodec.face.tracker import observation
 from talkcodec.motion.landmarks import inter_ocular
-from talkcodec.types import F32, U8
+from talkcodec.types import F32, U8, FaceObservation
 from training.store import FrameStore
 
 #: Further from the old label than this share of the inter-ocular distance is another face.
@@ -28,7 +30,7 @@ OTHER = 0.3
 
 
 class StillTeacher:
-    """MediaPipe's landmarker, which forgets every picture at once."""
+    """A ``FaceTracker``: MediaPipe's landmarker, which forgets every picture at once."""
 
     def __init__(self) -> None:
         check_version()
@@ -43,24 +45,31 @@ class StillTeacher:
             self._image, self._format = mediapipe.Image, mediapipe.ImageFormat.SRGB
             self._native: Any = vision.FaceLandmarker.create_from_options(options)
 
-    def __call__(self, picture: U8) -> F32 | None:
-        """Return the landmarks (478, 3) of the surest face in ``picture``, or None."""
+    def track(self, picture: U8, time: float) -> FaceObservation | None:
+        """Return the surest face in ``picture``, whatever the ``time``, or None."""
+        del time
         image = self._image(image_format=self._format, data=np.ascontiguousarray(picture))
         found = self._native.detect(image).face_landmarks
         height, width = picture.shape[:2]
-        return landmark_pixels(found[0], width, height) if found else None
+        if not found:
+            return None
+        return observation(landmark_pixels(found[0], width, height), width, height)
+
+    def reset(self) -> None:
+        """There is nothing to forget."""
 
     def close(self) -> None:
         self._native.close()
 
 
-def relabel(store: FrameStore, teacher: StillTeacher) -> tuple[F32, int]:
+def relabel(store: FrameStore, teacher: FaceTracker) -> tuple[F32, int]:
     """Return new labels (N, 478, 3) of ``store``, and for how many frames the old ones stayed."""
     labels, kept = store.landmarks.copy(), 0
     for index, old in enumerate(store.landmarks):
-        new = teacher(store.frames[index])
-        off = np.inf if new is None else np.linalg.norm(new[:, :2] - old[:, :2], axis=1).mean()
-        if new is None or off > OTHER * inter_ocular(old):
+        seen = teacher.track(store.frames[index], 0.0)
+        new = old if seen is None else seen.landmarks
+        off = np.linalg.norm(new[:, :2] - old[:, :2], axis=1).mean()
+        if seen is None or off > OTHER * inter_ocular(old):
             kept += 1
         else:
             labels[index] = new

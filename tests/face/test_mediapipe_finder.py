@@ -174,6 +174,8 @@ def test_closing_twice_is_fine() -> None:
     finder = MediaPipeFinder()
     finder.close()
     finder.close()
+    assert finder._single._native is None
+    assert finder._crowd is None
 
 
 def test_it_says_nothing_on_standard_error_even_when_nobody_closes_it() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from talkcodec.face.tracker import observation
 from talkcodec.media.sources import Track, portrait_picture
 from talkcodec.motion.landmarks import inter_ocular
-from talkcodec.types import F32, U8
+from talkcodec.types import F32, U8, FaceObservation
 from training.relabel import StillTeacher, relabel
 from training.store import FrameStore, StoreWriter
 
@@ -21,9 +22,14 @@ class Answers:
     def __init__(self, answers: list[F32 | None]) -> None:
         self._answers = iter(answers)
 
-    def __call__(self, picture: U8) -> F32 | None:
+    def track(self, picture: U8, time: float) -> FaceObservation | None:
         assert picture.shape == (256, 256, 3)
-        return next(self._answers)
+        assert time == 0
+        marks = next(self._answers)
+        return None if marks is None else observation(marks, 256, 256)
+
+    def reset(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -43,7 +49,7 @@ def test_new_labels_are_taken_where_they_are_of_the_same_face(store: FrameStore)
     old = store.landmarks[0]
     near = (old + np.float32(0.1 * inter_ocular(old))).astype(np.float32)
     far = (old + np.float32(2 * inter_ocular(old))).astype(np.float32)
-    labels, kept = relabel(store, Answers([near, None, far]))  # type: ignore[arg-type]
+    labels, kept = relabel(store, Answers([near, None, far]))
     assert kept == 2
     np.testing.assert_array_equal(labels[0], near)
     np.testing.assert_array_equal(labels[1:], store.landmarks[1:])
@@ -53,15 +59,15 @@ def test_the_teacher_forgets_every_picture_at_once() -> None:
     pytest.importorskip("mediapipe")
     teacher = StillTeacher()
     portrait = portrait_picture()
-    first = teacher(portrait)
+    first = teacher.track(portrait, 0.0)
     assert first is not None
-    assert first.shape == (478, 3)
-    assert teacher(np.zeros_like(portrait)) is None
+    assert first.landmarks.shape == (478, 3)
+    assert teacher.track(np.zeros_like(portrait), 0.0) is None
     moved = np.roll(portrait, 8, axis=1)
-    found, again = teacher(moved), teacher(portrait)
+    found, again = teacher.track(moved, 0.0), teacher.track(portrait, 0.0)
     assert found is not None
     assert again is not None
-    np.testing.assert_array_equal(again, first)
+    np.testing.assert_array_equal(again.landmarks, first.landmarks)
     # Nothing is smoothed: all of the move is there at once.
-    assert (found - first)[:, 0].mean() == pytest.approx(8, abs=0.7)
+    assert (found.landmarks - first.landmarks)[:, 0].mean() == pytest.approx(8, abs=0.7)
     teacher.close()
