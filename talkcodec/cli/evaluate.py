@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from talkcodec.cli.output import Json, print_json
-from talkcodec.errors import MissingDependency
+from talkcodec.cli.output import Json, print_json, train_packages
 
 
 def evaluate(
@@ -32,13 +31,9 @@ def evaluate(
     """Measure the face tracker on val clips: errors, jitter, detection, bad pictures, speed."""
     import cv2
 
-    try:
+    with train_packages():
         from training.evaluate.report import tables
         from training.evaluate.run import EvaluateOptions, evaluate, write
-    except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"expected the packages of talkcodec[train], found no {error.name}"
-        ) from None
 
     cv2.setNumThreads(1)
     options = EvaluateOptions(data, labels, still, empty, frames=frames, every=every)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from talkcodec.cli.output import Json, print_json
-from talkcodec.errors import MissingDependency
+from talkcodec.cli.output import Json, print_json, train_packages
 
 if TYPE_CHECKING:
     from training.export import Exported
@@ -28,15 +27,11 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a run's best weights as ONNX and safetensors, with their entries of the manifest."""
-    try:
+    with train_packages():
         import onnxscript  # noqa: F401
 
         from talkcodec import weights
         from training.export import export as write
-    except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"expected the packages of talkcodec[train], found no {error.name}"
-        ) from None
     done = write(run, out or weights.FOLDER, any_licence=any_licence, samples=samples)
     if as_json:
         print_json(_result(done))

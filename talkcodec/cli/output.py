@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from talkcodec.errors import InputError
+from talkcodec.errors import InputError, MissingDependency
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Overwrite = Annotated[bool, typer.Option("--yes", "-y", help="Overwrite the output.")]
@@ -47,3 +47,14 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[], None]]:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=total or None)
         yield lambda: bar.advance(task)
+
+
+@contextmanager
+def train_packages() -> Iterator[None]:
+    """Tell in one line, around imports, that the packages of training are not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"expected the packages of talkcodec[train], found no {error.name}"
+        ) from None

@@ -13,9 +13,9 @@ import typer
 
 from talkcodec.cli.evaluate import evaluate
 from talkcodec.cli.export import export
-from talkcodec.cli.output import Json, print_json
+from talkcodec.cli.output import Json, print_json, train_packages
 from talkcodec.cli.prepare import prepare, store
-from talkcodec.errors import InputError, MissingDependency
+from talkcodec.errors import InputError
 
 if TYPE_CHECKING:
     from training.config import Config
@@ -81,13 +81,9 @@ def _train(
     config = load_config(path, overrides)
     if config.task.get("name") != task:
         raise InputError(f"expected task.name of {task!r}, found {config.task.get('name')!r}")
-    try:
+    with train_packages():
         from training.loop import train
         from training.task import build_task
-    except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"expected the packages of talkcodec[train], found no {error.name}"
-        ) from None
     outcome = train(config, lambda: build_task(config.task), resume=resume, max_minutes=max_minutes)
     _report(config, outcome, as_json=as_json)
 
