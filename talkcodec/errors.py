@@ -7,6 +7,7 @@
     ├── InputError             a file, camera or option that cannot be used
     ├── MissingDependency      an optional package that this feature needs
     ├── WeightsError           shipped data missing or not what its manifest says
+    ├── SignalingError         the other side cannot be met, or says what it must not
     └── BitstreamError         bytes that are not a valid packet or file
         ├── TruncatedError     the bytes end before the syntax does
         ├── VersionError       another format version or another table hash
@@ -33,6 +34,10 @@ class MissingDependency(TalkcodecError):
 
 class WeightsError(TalkcodecError):
     """A shipped data file is missing or does not match its manifest."""
+
+
+class SignalingError(TalkcodecError):
+    """The other side of a call cannot be met, or what it says while meeting cannot be used."""
 
 
 class BitstreamError(TalkcodecError):
