@@ -10,6 +10,7 @@ makes us ask a name server.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -109,7 +110,7 @@ def _split(lines: list[str]) -> Iterator[list[str]]:
     """Yield the lines before the first section, then those of each section."""
     starts = [place for place, line in enumerate(lines) if line.startswith("m=")]
     bounds = [0, *starts, len(lines)]
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in itertools.pairwise(bounds):
         yield lines[begin:end]
 
 

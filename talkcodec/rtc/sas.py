@@ -9,9 +9,10 @@ each other, by voice, over the call. This is ZRTP's short authentication string 
 
 **Why three words are enough.** A short hash of the two *fingerprints* would not be: the man in the
 middle knows one side's fingerprint before he must show the other side his own, and can make
-certificates until the short hashes agree: for 33 bits a matter of minutes on a laptop. ZRTP closes this with a commitment, and here the fingerprint itself is one. The words are
-made from the two whole *certificates*, which hold a fresh 256-bit key each (aiortc makes one for
-every connection), while signaling carries only their SHA-256 fingerprints (RFC 8122):
+certificates until the short hashes agree: for 33 bits a matter of minutes on a laptop. ZRTP closes
+this with a commitment, and here the fingerprint itself is one. The words are made from the two
+whole *certificates*, which hold a fresh 256-bit key each (aiortc makes one for every connection),
+while signaling carries only their SHA-256 fingerprints (RFC 8122):
 
 1. No certificate is shown before the DTLS handshake, and no side begins the handshake before it
    has the other one's fingerprint (``guard.py`` makes sure that there is exactly one certificate
