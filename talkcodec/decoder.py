@@ -25,6 +25,7 @@ from talkcodec.bitstream import (
 )
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.errors import BitstreamError
+from talkcodec.names import RendererName
 from talkcodec.reference.codec import PictureDecoder, open_decoder
 from talkcodec.scene import Drawing, LayerMemory, Scene
 from talkcodec.types import U8
@@ -55,8 +56,12 @@ class DecodedFrame:
 class Decoder:
     """Decodes one stream. Keeps at most 8 references and one group of motion in memory."""
 
-    def __init__(self, stopwatch: Stopwatch | None = None) -> None:
+    def __init__(
+        self, stopwatch: Stopwatch | None = None, renderer: RendererName = "geometric"
+    ) -> None:
+        """``renderer``: what draws; nothing that is decoded depends on it."""
         self._stopwatch = stopwatch or NullStopwatch()
+        self._renderer = renderer
         self._tables = weights.tables()
         self._header: StreamHeader | None = None
         self._scene: Scene | None = None
@@ -119,7 +124,7 @@ class Decoder:
         header = StreamHeader.parse(data)
         header.require_tables(self._tables.hash)
         if self._header is None or self._key(header) != self._key(self._header):
-            self._scene = Scene(header.max_bank, self._stopwatch)
+            self._scene = Scene(header.max_bank, self._stopwatch, self._renderer)
             self._pictures = None
             self._layers = LayerMemory()
         self._header = header

@@ -9,3 +9,6 @@ TrackerName = Literal["builtin", "mediapipe", "face-alignment"]
 
 #: Needs nothing that is not in the package or among its dependencies.
 DEFAULT_TRACKER: TrackerName = "builtin"
+
+#: ``"auto"``: the learned renderer where an engine is installed, else the geometric one.
+RendererName = Literal["auto", "generated", "geometric"]

@@ -16,11 +16,13 @@ from talkcodec import weights
 from talkcodec.bitstream.motion import MotionGroup
 from talkcodec.bitstream.quantiser import MULTIPLIERS
 from talkcodec.bitstream.reference import Reference
-from talkcodec.clock import NullStopwatch, Stopwatch
+from talkcodec.clock import Stopwatch
 from talkcodec.errors import BitstreamError
 from talkcodec.motion.fit import IDENTITY_LIMIT, neutral_shape
+from talkcodec.names import RendererName
 from talkcodec.reference.bank import Bank, BankedReference
-from talkcodec.render.geometric import GeometricRenderer, Layer, ReferenceView, Target
+from talkcodec.render.geometric import Layer, ReferenceView, Target
+from talkcodec.render.renderer import open_renderer
 from talkcodec.types import F32, F64, I32, U8
 
 #: Ticks for which a layer stays in force without being sent again.
@@ -42,12 +44,15 @@ class Drawing:
 class Scene:
     """Identity, bank and renderer of one stream."""
 
-    def __init__(self, slots: int, stopwatch: Stopwatch | None = None) -> None:
+    def __init__(
+        self,
+        slots: int,
+        stopwatch: Stopwatch | None = None,
+        renderer: RendererName = "geometric",
+    ) -> None:
         self.model = weights.shape_model()
         self.bank = Bank(slots)
-        self.renderer = GeometricRenderer(
-            self.model, weights.topology(), stopwatch or NullStopwatch()
-        )
+        self.renderer = open_renderer(renderer, stopwatch)
         self._identity: tuple[int, ...] | None = None
         self._neutral: F64 | None = None
         self._views: dict[int, ReferenceView] = {}

@@ -37,7 +37,13 @@ from training.parity import Parity, check_parity
 from training.provenance import data_of, licence_of, told
 
 #: Most bytes of a file of each network: what a wheel and a start of a call can bear.
-LIMITS = {"tracker": 2_000_000, "detector": 1_000_000}
+LIMITS = {
+    "tracker": 2_000_000,
+    "detector": 1_000_000,
+    "restorer": 400_000,
+    "dense_motion": 4_000_000,
+    "painter": 400_000,
+}
 
 _FORMATS = {
     ".onnx": f"ONNX, operators {OPSET}, matrices float16, computed in float32",
@@ -56,6 +62,11 @@ class Best:
     step: int
     score: float
     data: str | None = None
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Return the networks to write, by name: a network may be trained as one with others."""
+        parts = getattr(self.network, "parts", None)
+        return {self.name: self.network} if parts is None else parts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +95,45 @@ def export(
     """
     best = load_best(run)
     data = data_of(run, best.data)
-    licence = licence_of(data, out, any_licence=any_licence)
-    trained = copy.deepcopy(best.network)
-    pairs = fold(best.network)
-    _round(best.network)
+    entry = {
+        "data": told(data),
+        "licence": licence_of(data, out, any_licence=any_licence),
+        "made_by": _made_by(best),
+    }
+    sizes: dict[Path, int] = {}
+    rounding: dict[str, float] = {}
+    parity: Parity = {}
+    made = {name: _made(name, part, samples) for name, part in best.parts().items()}
+    for name, (files, rounded, apart) in made.items():
+        _write(out, name, files, entry)
+        sizes |= {out / f"{name}{suffix}": len(content) for suffix, content in files.items()}
+        rounding |= rounded
+        for engine, worst in apart.items():
+            parity.setdefault(engine, {}).update(worst)
+    return Exported(best, sizes, rounding, parity)
+
+
+def _made(
+    name: str, network: nn.Module, samples: int
+) -> tuple[dict[str, bytes], dict[str, float], Parity]:
+    """Return the files of ``network`` by suffix, what rounding changes, and engines' parity."""
+    trained = copy.deepcopy(network)
+    pairs = fold(network)
+    _round(network)
     files = {
-        ".onnx": to_onnx(without_norms(best.network, pairs)),
-        ".safetensors": _packed(best),
+        ".onnx": to_onnx(without_norms(network, pairs)),
+        ".safetensors": _packed(name, network),
     }
     for suffix, content in files.items():
-        limit = LIMITS.get(best.name, len(content))
+        limit = LIMITS.get(name, len(content))
         if len(content) > limit:
             raise InputError(
-                f"expected {best.name}{suffix} of {limit} bytes or less, found {len(content)}"
+                f"expected {name}{suffix} of {limit} bytes or less, found {len(content)}"
             )
     rounding, parity = check_parity(
         trained, {engine: files[suffix] for engine, suffix in FORMATS.items()}, samples
     )
-    entry = {"data": told(data), "licence": licence, "made_by": _made_by(best)}
-    _write(out, best.name, files, entry)
-    sizes = {out / f"{best.name}{suffix}": len(content) for suffix, content in files.items()}
-    return Exported(best, sizes, rounding, parity)
+    return files, rounding, parity
 
 
 def load_best(run: Path) -> Best:
@@ -150,21 +179,21 @@ def _round(network: nn.Module) -> None:
                 raise InputError(f"expected weights that float16 holds, found larger ones in {key}")
 
 
-def _packed(best: Best) -> bytes:
+def _packed(name: str, network: nn.Module) -> bytes:
     """Return the safetensors file of rounded weights."""
-    network = copy.deepcopy(best.network)
+    network = copy.deepcopy(network)
     for parameter in network.parameters():
         if parameter.ndim >= 2:
             parameter.data = parameter.data.half()
-    inputs: dict[str, Tensor] = best.network.export_inputs()  # type: ignore[operator]
-    names: tuple[str, ...] = best.network.export_outputs()  # type: ignore[operator]
+    inputs: dict[str, Tensor] = network.export_inputs()  # type: ignore[operator]
+    names: tuple[str, ...] = network.export_outputs()  # type: ignore[operator]
     with torch.no_grad():
-        found = best.network(*inputs.values())
+        found = network(*inputs.values())
     found = (found,) if isinstance(found, Tensor) else found
     outputs = dict(zip(names, found, strict=True))
-    arguments: Any = best.network.arguments
+    arguments: Any = network.arguments
     return pack_network(
-        best.name, network, arguments=arguments, inputs=_ports(inputs), outputs=_ports(outputs)
+        name, network, arguments=arguments, inputs=_ports(inputs), outputs=_ports(outputs)
     )
 
 

@@ -13,7 +13,7 @@ from talkcodec.errors import InputError
 from talkcodec.face.place import Place
 from talkcodec.media.sources import portrait_picture
 from talkcodec.render.engine import FORMATS, installed, open_engine
-from talkcodec.render.engine.signature import Arrays
+from talkcodec.render.engine.signature import Array, Arrays
 from talkcodec.types import U8
 
 #: By engine, by output: the largest difference from torch.
@@ -67,21 +67,40 @@ def check_parity(
 
 
 def views(network: nn.Module, count: int) -> list[Arrays]:
-    """Return ``count`` inputs of ``network``: uint8 pictures of the portrait and its surroundings.
+    """Return ``count`` inputs of ``network``.
+
+    Pictures, bytes (1, 3, S, S), are of the portrait and its surroundings; other bytes are masks
+    (what is bright in them); numbers are smooth noise of about 1.
 
     Raises:
-        InputError: it takes other inputs than one picture of bytes.
+        InputError: it takes an input of another kind.
     """
     examples: dict[str, Tensor] = network.export_inputs()  # type: ignore[operator]
-    shapes = {name: (tuple(x.shape), x.dtype) for name, x in examples.items()}
-    if len(shapes) != 1:
-        raise InputError(f"expected a network with one input, found {', '.join(shapes)}")
-    ((name, (shape, type_)),) = shapes.items()
-    if type_ != torch.uint8 or shape[:2] != (1, 3) or len(shape) != 4 or shape[2] != shape[3]:
-        raise InputError(f"expected an input of bytes (1, 3, S, S), found {type_} {shape}")
     random = np.random.default_rng(0)
     portrait = portrait_picture()
-    return [{name: _view(portrait, shape[-1], random)} for _ in range(count)]
+    return [
+        {name: _example(name, x, portrait, random) for name, x in examples.items()}
+        for _ in range(count)
+    ]
+
+
+def _example(name: str, like: Tensor, portrait: U8, random: np.random.Generator) -> Array:
+    """Return an input of the shape and type of ``like``."""
+    shape = tuple(like.shape)
+    if len(shape) != 4 or shape[0] != 1 or shape[2] != shape[3]:
+        raise InputError(f"expected {name} of (1, C, S, S), found {shape}")
+    if like.dtype == torch.float32:
+        coarse = torch.from_numpy(random.normal(0, 1, (1, shape[1], 8, 8)).astype(np.float32))
+        smooth = nn.functional.interpolate(coarse, shape[2:], mode="bilinear")
+        return smooth.numpy()
+    if like.dtype != torch.uint8:
+        raise InputError(f"expected {name} of bytes or float32, found {like.dtype}")
+    if shape[1] == 3:
+        return _view(portrait, shape[-1], random)
+    masks = [
+        np.where(_view(portrait, shape[-1], random)[:, :1] > 127, 255, 0) for _ in range(shape[1])
+    ]
+    return np.concatenate(masks, 1).astype(np.uint8)
 
 
 def _view(portrait: U8, side: int, random: np.random.Generator) -> U8:

@@ -23,6 +23,7 @@ Batch = dict[str, Tensor]
 TASKS = {
     "tracker": "training.tasks.tracker:TrackerTask",
     "detector": "training.tasks.detector:DetectorTask",
+    "generator": "training.tasks.generator:GeneratorTask",
 }
 
 

@@ -65,6 +65,19 @@ def detector(
     _train("detector", config, overrides or [], out, resume, max_minutes, as_json)
 
 
+@app.command()
+def generator(
+    config: ConfigFile,
+    overrides: Set = None,
+    out: Out = None,
+    resume: Resume = False,
+    max_minutes: MaxMinutes = None,
+    as_json: Json = False,
+) -> None:
+    """Train the generator: restorer, motion and painter."""
+    _train("generator", config, overrides or [], out, resume, max_minutes, as_json)
+
+
 def _train(
     task: str,
     path: Path,

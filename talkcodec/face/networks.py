@@ -14,7 +14,7 @@ import numpy as np
 
 from talkcodec import weights
 from talkcodec.face.place import Place
-from talkcodec.render.engine import FORMATS, Engine, EngineName, choose, open_engine
+from talkcodec.render.engine import EngineName
 from talkcodec.types import F32, U8
 
 #: Chance of a face, 0 to 1, from which a cell of the detector's map is looked at more closely.
@@ -40,7 +40,7 @@ class Landmarker:
     """Reads the landmarks of the face at a place."""
 
     def __init__(self, engine: EngineName = "auto") -> None:
-        self._engine = _open("tracker", engine)
+        self._engine = weights.open_network("tracker", engine, "f32")
         self._side = self._engine.inputs["crop"][-1]
 
     def __call__(self, picture: U8, place: Place) -> Reading:
@@ -60,7 +60,7 @@ class Detector:
     """Says where faces are in a picture of any size."""
 
     def __init__(self, engine: EngineName = "auto") -> None:
-        self._engine = _open("detector", engine)
+        self._engine = weights.open_network("detector", engine, "f32")
         self._side = self._engine.inputs["picture"][-1]
 
     def __call__(self, picture: U8, most: int) -> list[tuple[float, Place]]:
@@ -116,12 +116,6 @@ def overlap(one: Place, other: Place) -> float:
         return 0.0
     shared = width * height
     return shared / (one.side**2 + other.side**2 - shared)
-
-
-def _open(name: str, engine: EngineName) -> Engine:
-    chosen = choose(engine)
-    model = weights.path(name + FORMATS[chosen]).read_bytes()
-    return open_engine(model, name=engine, threads=1, precision="f32")
 
 
 def _whole(picture: U8, place: Place, side: int) -> U8:

@@ -53,6 +53,10 @@ class AlexNet:
     def __init__(self) -> None:
         self._layers = _convolutions(checkpoint("alexnet"), "AlexNet_0", 5)
 
+    def to(self, device: torch.device) -> None:
+        """Compute on ``device`` from now on."""
+        self._layers = [(kernel.to(device), bias.to(device)) for kernel, bias in self._layers]
+
     def __call__(self, x: Tensor) -> list[Tensor]:
         features = []
         x = x.contiguous(memory_format=torch.channels_last)
@@ -79,6 +83,10 @@ class Vgg16:
         self._layers = [(kernel.to(dtype), bias.to(dtype)) for kernel, bias in layers]
         self._dtype = dtype
         self._pool = pool
+
+    def to(self, device: torch.device) -> None:
+        """Compute on ``device`` from now on."""
+        self._layers = [(kernel.to(device), bias.to(device)) for kernel, bias in self._layers]
 
     def __call__(self, x: Tensor, stages: int = len(_VGG_STAGES)) -> list[Tensor]:
         """Return the features of the first ``stages`` stages."""

@@ -30,13 +30,32 @@ _STABLE = 1e-6
 _KEPT_FRAMES = 40
 
 
-def _l2_pool(x: Tensor) -> Tensor:
+def l2_pool(x: Tensor) -> Tensor:
     """Halve by the root of a Hann-weighted mean of squares, as DISTS does in place of max."""
     window = np.hanning(5)[1:-1]
     kernel = torch.tensor(np.outer(window, window) / window.sum() ** 2, dtype=x.dtype)
     channels = x.shape[1]
-    weight = kernel.expand(channels, 1, 3, 3)
+    weight = kernel.to(x.device).expand(channels, 1, 3, 3)
     return (nnf.conv2d(x.square(), weight, stride=2, padding=1, groups=channels) + 1e-12).sqrt()
+
+
+def weights_of_channels() -> tuple[Tensor, Tensor]:
+    """Return alpha (texture) and beta (structure) of the picture's and all features' channels.
+
+    float32 (1475,) each, together of sum 1.
+
+    Raises:
+        WeightsError: the package's file holds something else.
+    """
+    path = package_file("DISTS_pytorch", REQUIREMENT, "weights.pt")
+    loaded = torch.load(path, weights_only=True)
+    if {k: tuple(v.shape) for k, v in loaded.items()} != dict.fromkeys(
+        ("alpha", "beta"), (1, sum(_CHANNELS), 1, 1)
+    ):
+        raise WeightsError("expected DISTS weights alpha and beta of 1475 channels")
+    total = loaded["alpha"].sum() + loaded["beta"].sum()
+    alpha, beta = ((loaded[name] / total).detach().view(-1) for name in ("alpha", "beta"))
+    return alpha, beta
 
 
 class Dists:
@@ -48,16 +67,8 @@ class Dists:
 
     def __init__(self, *, fast: bool = False) -> None:
         """``fast``: bfloat16 features, twice the speed, within 0.001 of the exact value."""
-        self._net = Vgg16(_l2_pool, torch.bfloat16 if fast else torch.float32)
-        path = package_file("DISTS_pytorch", REQUIREMENT, "weights.pt")
-        loaded = torch.load(path, weights_only=True)
-        if {k: tuple(v.shape) for k, v in loaded.items()} != dict.fromkeys(
-            ("alpha", "beta"), (1, sum(_CHANNELS), 1, 1)
-        ):
-            raise WeightsError("expected DISTS weights alpha and beta of 1475 channels")
-        total = loaded["alpha"].sum() + loaded["beta"].sum()
-        self._alpha = (loaded["alpha"] / total).detach().view(-1)
-        self._beta = (loaded["beta"] / total).detach().view(-1)
+        self._net = Vgg16(l2_pool, torch.bfloat16 if fast else torch.float32)
+        self._alpha, self._beta = weights_of_channels()
 
     def against(self, source: Clip) -> DistsScorer:
         return DistsScorer(self, source)

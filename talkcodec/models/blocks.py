@@ -32,6 +32,21 @@ class Residual(nn.Module):
         return out
 
 
+class PlainResidual(nn.Module):
+    """Two convolutions beside an identity, without normalisation: contrast is information here."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.act = nn.ReLU(inplace=True)
+        nn.init.normal_(self.second.weight, std=1e-2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.second(self.act(self.first(x)))
+        return out
+
+
 def picture_input(picture: Tensor) -> Tensor:
     """Turn uint8 or float pictures (B, 3, H, W) in 0 to 255 into floats about 0."""
     return picture.float() * (1 / 127.5) - 1

@@ -91,6 +91,7 @@ class GeometricRenderer:
     topology: Topology
     stopwatch: Stopwatch = field(default_factory=NullStopwatch)
     regions: tuple[Region, ...] = REGIONS
+    doubt: None = None  # a warp does not know how wrong it is
 
     def flow(self, target: Target, reference: ReferenceView, layers: Sequence[Layer] = ()) -> Flow:
         """Return the flow from ``target`` to ``reference``, residual layer included."""
@@ -116,14 +117,25 @@ class GeometricRenderer:
             flow = self.flow(target, primary, layers)
         with self.stopwatch.stage("compose"):
             picture = resample(primary.picture, flow.field)
-            mouth = primary
-            for region in self.regions:
-                best = choose(region, target, primary, bank)
-                if best is not primary:
-                    picture = self._patch(picture, region, target, best, flow)
-                    mouth = best if region is MOUTH else mouth
-            shown, wanted = mouth_gap(mouth.shape), mouth_gap(target.shape)
-            return darken_mouth(picture, target.landmarks, shown, wanted)
+            return self.patched(picture, target, primary, bank, flow)
+
+    def patched(
+        self,
+        picture: U8,
+        target: Target,
+        primary: ReferenceView,
+        bank: Sequence[ReferenceView],
+        flow: Flow,
+    ) -> U8:
+        """Return ``picture``, warped from ``primary``, with mouth and eyes from the nearest."""
+        mouth = primary
+        for region in self.regions:
+            best = choose(region, target, primary, bank)
+            if best is not primary:
+                picture = self._patch(picture, region, target, best, flow)
+                mouth = best if region is MOUTH else mouth
+        shown, wanted = mouth_gap(mouth.shape), mouth_gap(target.shape)
+        return darken_mouth(picture, target.landmarks, shown, wanted)
 
     def _patch(
         self, picture: U8, region: Region, target: Target, source: ReferenceView, flow: Flow

@@ -11,6 +11,7 @@ from pathlib import Path
 from talkcodec.entropy import TableSet
 from talkcodec.errors import WeightsError
 from talkcodec.motion.shape import ShapeModel
+from talkcodec.render.engine import FORMATS, Engine, EngineName, Precision, choose, open_engine
 from talkcodec.render.mesh import Topology
 
 FOLDER = Path(__file__).parent
@@ -39,6 +40,17 @@ def manifest() -> dict[str, dict[str, str]]:
     """Return the manifest: per file its sha256, what made it, from what data, what licence."""
     entries: dict[str, dict[str, str]] = json.loads((FOLDER / "manifest.json").read_text())
     return entries
+
+
+def open_network(name: str, engine: EngineName = "auto", precision: Precision = "auto") -> Engine:
+    """Open the shipped network ``name`` for one thread; see ``open_engine``.
+
+    Raises:
+        WeightsError: there is none of that name, or its file is not what was shipped.
+        MissingDependency: the engine is not installed.
+    """
+    model = path(name + FORMATS[choose(engine)]).read_bytes()
+    return open_engine(model, name=engine, threads=1, precision=precision)
 
 
 @cache

@@ -316,7 +316,7 @@ def test_an_engine_that_disagrees_is_told() -> None:
         for network in (one, other):
             exporting._round(network)
     files = {
-        "torch": exporting._packed(best),
+        "torch": exporting._packed(best.name, best.network),
         "onnxruntime": to_onnx(without_norms(wrong.network, fold(wrong.network))),
         "openvino": to_onnx(without_norms(best.network, fold(best.network))),
     }

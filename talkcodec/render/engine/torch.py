@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 NETWORKS = {
     "tracker": "talkcodec.models.tracker:TrackerNet",
     "detector": "talkcodec.models.detector:DetectorNet",
+    "restorer": "talkcodec.models.restorer:RestorerNet",
+    "dense_motion": "talkcodec.models.generator:MotionNet",
+    "painter": "talkcodec.models.generator:PainterNet",
+    "generator": "talkcodec.models.generator:GeneratorNet",
 }
 _KEY = "talkcodec"  # of the JSON in the metadata
 _LIMIT = 1 << 20  # of the header, bytes

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The learned renderer: the geometric warp, corrected and painted over by three small networks.
+
+A reference is restored once, when it is first drawn from; per frame the dense-motion network
+corrects the flow outside the face, OpenCV warps the restored reference, and the painter adds what
+no warp brings. At 512² the networks work at 256² all the same: what the painter adds is scaled up
+and laid over the warp of the full reference, whose texture stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from talkcodec import weights
+from talkcodec.clock import NullStopwatch, Stopwatch
+from talkcodec.motion.shape import ShapeModel
+from talkcodec.render.engine import EngineName, Precision
+from talkcodec.render.geometric import (
+    FLOW_SIDE,
+    Flow,
+    GeometricRenderer,
+    Layer,
+    ReferenceView,
+    Target,
+    resample,
+)
+from talkcodec.render.mesh import Topology
+from talkcodec.render.restore import Restorer
+from talkcodec.render.staging import Staged, stage
+from talkcodec.types import CANVAS, F32, U8
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """How wrong a generated picture is expected to be: mean error in 8-bit steps.
+
+    ``picture``: of the whole picture. ``face``: within the face's oval.
+    """
+
+    picture: float
+    face: float
+
+
+class GeneratedRenderer:
+    """Draws targets from references. Keeps restored references; belongs to one thread at a time.
+
+    ``engine``: of the networks, one core. Loading them takes some 0.1 s.
+    """
+
+    def __init__(
+        self,
+        model: ShapeModel,
+        topology: Topology,
+        stopwatch: Stopwatch | None = None,
+        engine: EngineName = "auto",
+        precision: Precision = "auto",
+    ) -> None:
+        self._stopwatch = stopwatch or NullStopwatch()
+        self._geometric = GeometricRenderer(model, topology)
+        self._restorer = Restorer(engine, precision)
+        self._motion = weights.open_network("dense_motion", engine, precision)
+        self._painter = weights.open_network("painter", engine, precision)
+        self._restored: dict[int, tuple[U8, ReferenceView]] = {}
+        self.doubt: Doubt | None = None
+
+    def flow(self, target: Target, reference: ReferenceView, layers: Sequence[Layer] = ()) -> Flow:
+        """Return the geometric flow from ``target`` to ``reference``, residual layer included."""
+        return self._geometric.flow(target, reference, layers)
+
+    def render(
+        self,
+        target: Target,
+        primary: ReferenceView,
+        bank: Sequence[ReferenceView] = (),
+        layers: Sequence[Layer] = (),
+    ) -> U8:
+        """Return the picture (S, S, 3) of ``target`` from ``primary``, patched from ``bank``.
+
+        ``doubt`` then tells of this picture.
+        """
+        with self._stopwatch.stage("restore"):
+            views = self._views([primary, *bank])
+        with self._stopwatch.stage("flow"):
+            staged = stage(self._geometric, target, views[0], views[1:], layers)
+        with self._stopwatch.stage("generate"):
+            moved = self._motion.run(
+                {
+                    "picture": _planes(staged.small),
+                    "drive": staged.drive[None],
+                    "flow": staged.flow[None],
+                }
+            )
+        warped = _warped(views[0], staged, moved["correction"][0])
+        with self._stopwatch.stage("generate"):
+            picture = self._paint(warped, staged, moved["features"])
+        whole, face = np.exp(np.clip(moved["doubt"][0].astype(np.float64), -3, 6)).tolist()
+        self.doubt = Doubt(whole, face)
+        return picture
+
+    def close(self) -> None:
+        """Release the networks. Closing twice does nothing."""
+        for network in (self._restorer, self._motion, self._painter):
+            network.close()
+
+    def _views(self, views: Sequence[ReferenceView]) -> list[ReferenceView]:
+        """Return ``views`` with their pictures restored; others are forgotten."""
+        kept: dict[int, tuple[U8, ReferenceView]] = {}
+        for view in views:
+            key = id(view.picture)
+            found = self._restored.get(key) or kept.get(key)
+            if found is None or found[0] is not view.picture:
+                found = view.picture, replace(view, picture=self._restorer(view.picture))
+            kept[key] = found
+        self._restored = kept
+        return [kept[id(view.picture)][1] for view in views]
+
+    def _paint(self, warped: U8, staged: Staged, features: F32) -> U8:
+        side = warped.shape[0]
+        small = warped
+        if side != CANVAS:
+            small = np.asarray(cv2.resize(warped, (CANVAS, CANVAS), interpolation=cv2.INTER_AREA))
+        given = {"picture": _planes(small), "drive": staged.drive[None], "features": features}
+        painted = self._painter.run(given)["painted"][0].transpose(1, 2, 0)
+        if side != CANVAS:
+            change = np.ascontiguousarray(painted - small)
+            painted = warped + cv2.resize(change, (side, side), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(np.clip(np.rint(painted), 0, 255), np.uint8)
+
+
+def _warped(view: ReferenceView, staged: Staged, correction: F32) -> U8:
+    """Warp anew along the corrected flow; what comes from other references stays."""
+    size = (FLOW_SIDE, FLOW_SIDE)
+    shift = cv2.resize(
+        np.ascontiguousarray(correction.transpose(1, 2, 0)), size, interpolation=cv2.INTER_LINEAR
+    )
+    field = staged.field + shift * staged.outside[..., None]
+    moved = resample(view.picture, field)
+    moved[staged.patched] = staged.warped[staged.patched]
+    return moved
+
+
+def _planes(picture: U8) -> U8:
+    """Return uint8 (1, 3, S, S) of a picture (S, S, 3)."""
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None])

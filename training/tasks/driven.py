@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples for the generator: a reference, and a frame of the same clip to be drawn from it.
+
+Everything the network is given is made as a call makes it: the reference is coded, landmarks
+come from the shipped tracker, states are quantised, motion beyond the face is measured and fitted,
+and the picture is staged by the renderer's own code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from talkcodec import weights
+from talkcodec.motion.fit import fit_identity, fit_state, neutral_shape
+from talkcodec.motion.landmarks import EYELIDS, LIPS
+from talkcodec.render.geometric import GeometricRenderer, Layer, ReferenceView, Target
+from talkcodec.render.layer import fit_layer, outside_weight
+from talkcodec.render.measure import FlowMeter, small_luma
+from talkcodec.render.staging import Staged, stage
+from talkcodec.types import CANVAS, F32, F64, I32, U8, Bool
+from training.coded import CodedStore
+
+#: Cosine layer that the encoder sends, and how often a frame has one.
+_MODE, _LAYERED = 3, 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """``truth``: uint8 (256, 256, 3). ``staged``: of the same frame. ``mouth``, ``eyes``: where
+    they are in it, (x, y) in pixels.
+    """
+
+    staged: Staged
+    truth: U8
+    mouth: tuple[float, float]
+    eyes: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Frames drawn from one reference. ``coded``, ``original``: uint8 (256, 256, 3)."""
+
+    coded: U8
+    original: U8
+    frames: tuple[Driven, ...]
+
+
+class Stager:
+    """Makes groups from a store. Not thread-safe."""
+
+    def __init__(self, store: CodedStore) -> None:
+        self._coded = store
+        self._model = weights.shape_model()
+        self._renderer = GeometricRenderer(self._model, weights.topology())
+        self._meter = FlowMeter()
+
+    def group(self, rows: I32, frames: I32, layered: Bool) -> Group:
+        """Draw ``frames`` of the store from the reference ``rows[0]``, patched from the others.
+
+        ``layered``: by frame, whether motion beyond the face is sent with it.
+        """
+        first = int(self._coded.frame[rows[0]])
+        neutral = neutral_shape(self._model, fit_identity(self._model, self._marks(first)))
+        views = [self._view(int(row), neutral) for row in rows]
+        made = tuple(
+            self._driven(int(frame), views, neutral, layered=bool(sent))
+            for frame, sent in zip(frames, layered, strict=True)
+        )
+        return Group(views[0].picture, self._frame(first), made)
+
+    def _driven(
+        self, frame: int, views: list[ReferenceView], neutral: F64, *, layered: bool
+    ) -> Driven:
+        truth, primary = self._frame(frame), views[0]
+        target = Target.make(self._state(frame, neutral), neutral, self._model)
+        layers = [self._layer(truth, target, primary)] if layered else []
+        staged = stage(self._renderer, target, primary, views, layers)
+        points = target.landmarks[:, :2]
+        mouth, eyes = points[list(LIPS)].mean(0), points[list(EYELIDS)].mean(0)
+        return Driven(staged, truth, (mouth[0], mouth[1]), (eyes[0], eyes[1]))
+
+    def _layer(self, truth: U8, target: Target, primary: ReferenceView) -> Layer:
+        flow = self._renderer.flow(target, primary).field
+        residual, confidence = self._meter.residual(
+            small_luma(primary.picture), small_luma(truth), flow
+        )
+        weight = confidence * outside_weight(target.landmarks, confidence.shape[0])
+        return _MODE, fit_layer(residual, weight, _MODE).astype(np.float32)
+
+    def _view(self, row: int, neutral: F64) -> ReferenceView:
+        picture = np.ascontiguousarray(self._coded.references[row])
+        state = self._state(int(self._coded.frame[row]), neutral)
+        return ReferenceView.make(picture, state, neutral, self._model)
+
+    def _state(self, frame: int, neutral: F64) -> F64:
+        steps = self._model.steps
+        return np.asarray(
+            np.rint(fit_state(self._model, neutral, self._marks(frame)) / steps) * steps
+        )
+
+    def _marks(self, frame: int) -> F64:
+        return np.asarray(self._coded.tracked[frame], np.float64)
+
+    def _frame(self, index: int) -> U8:
+        return np.ascontiguousarray(self._coded.store.frames[index])
+
+
+def draw_group(
+    stager: Stager, store: CodedStore, clip: int, count: int, random: np.random.Generator
+) -> Group:
+    """Return a random group of ``count`` frames of ``clip``, augmented."""
+    own = store.of_clip[clip]
+    rows = random.permutation(own)[: int(random.integers(1, 5))]
+    frames = np.flatnonzero(store.store.clip == clip)
+    candidates = random.choice(frames, min(3 * count, len(frames)), replace=False)
+    if random.random() < 0.5:
+        # As the encoder chooses: the nearest of several references is drawn from.
+        marks = store.tracked[store.frame[rows[0]], :, :2]
+        far = [np.abs(store.tracked[f, :, :2] - marks).mean() for f in candidates]
+        candidates = candidates[np.argsort(far)]
+    chosen = np.resize(candidates[:count], count)
+    group = stager.group(rows, chosen, random.random(count) < _LAYERED)
+    if random.random() < 0.5:
+        group = mirrored(group)
+    return toned(group, random) if random.random() < 0.3 else group
+
+
+def mirrored(group: Group) -> Group:
+    """Return ``group`` as in a mirror."""
+    frames = tuple(
+        Driven(
+            _mirrored(f.staged),
+            _flip(f.truth),
+            (CANVAS - f.mouth[0], f.mouth[1]),
+            (CANVAS - f.eyes[0], f.eyes[1]),
+        )
+        for f in group.frames
+    )
+    return Group(_flip(group.coded), _flip(group.original), frames)
+
+
+def _mirrored(s: Staged) -> Staged:
+    field, flow = s.field[:, ::-1].copy(), s.flow[..., ::-1].copy()
+    field[..., 0] *= -1
+    flow[0] *= -1
+    return Staged(
+        _flip(s.warped),
+        np.ascontiguousarray(s.patched[:, ::-1]),
+        field,
+        np.ascontiguousarray(s.outside[:, ::-1]),
+        _flip(s.small),
+        np.ascontiguousarray(s.drive[..., ::-1]),
+        flow,
+    )
+
+
+def _flip(picture: U8) -> U8:
+    return np.ascontiguousarray(picture[:, ::-1])
+
+
+def toned(group: Group, random: np.random.Generator) -> Group:
+    """Return ``group`` in other light: one curve a colour for all of its pictures."""
+    gamma = float(np.exp(random.normal(0, 0.2)))
+    gains = np.exp(random.normal(0, 0.06, 3))
+    curve = 255 * (np.arange(256) / 255) ** gamma
+    table = np.clip(np.rint(curve[:, None] * gains), 0, 255).astype(np.uint8)[None]
+
+    def tone(picture: U8) -> U8:
+        return np.asarray(cv2.LUT(picture, table), np.uint8)
+
+    frames = tuple(
+        replace(
+            f,
+            truth=tone(f.truth),
+            staged=replace(f.staged, warped=tone(f.staged.warped), small=tone(f.staged.small)),
+        )
+        for f in group.frames
+    )
+    return Group(tone(group.coded), tone(group.original), frames)
+
+
+def planes(pictures: list[U8]) -> U8:
+    """Return uint8 (B, 3, H, W) of pictures (H, W, 3)."""
+    return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
+
+
+def collate(groups: list[Group]) -> dict[str, U8 | F32 | I32 | Bool]:
+    """Return arrays by name: of the groups ``coded`` and ``original``, of their frames all else.
+
+    ``of``: by frame the row of its group; ``places``: float32 (B, 2, 2), mouth and eyes.
+    """
+    frames = [frame for group in groups for frame in group.frames]
+    staged = [frame.staged for frame in frames]
+    return {
+        "coded": planes([group.coded for group in groups]),
+        "original": planes([group.original for group in groups]),
+        "of": np.repeat(np.arange(len(groups)), [len(g.frames) for g in groups]).astype(np.int32),
+        "truth": planes([frame.truth for frame in frames]),
+        "places": np.array([(frame.mouth, frame.eyes) for frame in frames], np.float32),
+        "warped": planes([s.warped for s in staged]),
+        "patched": np.stack([s.patched for s in staged]),
+        "field": np.stack([s.field for s in staged]).transpose(0, 3, 1, 2).copy(),
+        "outside": np.stack([s.outside for s in staged]),
+        "small": planes([s.small for s in staged]),
+        "drive": np.stack([s.drive for s in staged]),
+        "flow": np.stack([s.flow for s in staged]),
+    }
