@@ -27,6 +27,9 @@ PREFIX = "talkcodec1:"
 #: Characters of a line at most: more is no line of ours.
 MAX_LINE = 16_000
 
+#: Seconds in which people carry a line, do something else first, and carry one back.
+PATIENCE = 900.0
+
 _KINDS: dict[int, type[Offer | Answer]] = {1: Offer, 2: Answer}
 _NUMBERS = {kind: number for number, kind in _KINDS.items()}
 
@@ -126,6 +129,14 @@ class PasteSignaling:
     @property
     def offers(self) -> bool:
         return self._offers
+
+    @property
+    def patience(self) -> float:
+        return PATIENCE
+
+    @property
+    def lasts(self) -> bool:
+        return False  # nobody waits to carry lines while a call goes on
 
     async def send(self, message: Message) -> None:
         # Only descriptions are worth carrying: that a call ended, its channels say themselves.

@@ -47,9 +47,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """The connection is lost: the side that offers is asked for a new offer."""
+    """The connection is lost: the side that offers is asked for a new offer.
+
+    ``proof``: that it is asked by whom the connection was with; see ``binding.Continuity``.
+    """
 
     name: ClassVar[str] = "renew"
+    proof: str = ""
+
+    def __post_init__(self) -> None:
+        _text("proof", self.proof, 0, _MAX_TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +139,19 @@ _TYPES: dict[str, type[Message]] = {kind.name: kind for kind in get_args(Message
 class Signaling(Protocol):
     """A way to the other end. All methods belong to the event loop's thread.
 
-    ``offers``: whether this end makes the offers; known once opened.
+    ``offers``: whether this end makes the offers; known once opened. ``patience``: seconds that
+    an offer may take to be answered. ``lasts``: whether it can carry another offer later, when a
+    connection was lost.
     """
 
     @property
     def offers(self) -> bool: ...
+
+    @property
+    def patience(self) -> float: ...
+
+    @property
+    def lasts(self) -> bool: ...
 
     async def send(self, message: Message) -> None:
         """Tell the other end. Raises ``SignalingError`` when it cannot be told."""

@@ -95,6 +95,14 @@ class RoomSignaling:
     def offers(self) -> bool:
         return self._seat is not None and self._seat.offers
 
+    @property
+    def patience(self) -> float:
+        return self._config.patience
+
+    @property
+    def lasts(self) -> bool:
+        return True
+
     async def send(self, message: Message) -> None:
         text = encode(message)
         try:

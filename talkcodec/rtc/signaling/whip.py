@@ -75,6 +75,14 @@ class WhipClient:
     def offers(self) -> bool:
         return True
 
+    @property
+    def patience(self) -> float:
+        return self._config.patience
+
+    @property
+    def lasts(self) -> bool:
+        return True
+
     async def send(self, message: Message) -> None:
         if isinstance(message, Offer):
             self._inbox.put(Answer(await self._post(message.sdp), message.attempt))
@@ -185,6 +193,14 @@ class WhipServer:
     @property
     def offers(self) -> bool:
         return False
+
+    @property
+    def patience(self) -> float:
+        return self._patience
+
+    @property
+    def lasts(self) -> bool:
+        return True
 
     async def send(self, message: Message) -> None:
         if isinstance(message, Answer) and message.attempt == self._attempt:
