@@ -25,7 +25,7 @@ from talkcodec.bitstream import (
 )
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.errors import BitstreamError
-from talkcodec.names import RendererName
+from talkcodec.names import DEFAULT_RENDERER, RendererName
 from talkcodec.reference.codec import PictureDecoder, open_decoder
 from talkcodec.scene import Drawing, LayerMemory, Scene
 from talkcodec.types import U8
@@ -57,7 +57,7 @@ class Decoder:
     """Decodes one stream. Keeps at most 8 references and one group of motion in memory."""
 
     def __init__(
-        self, stopwatch: Stopwatch | None = None, renderer: RendererName = "geometric"
+        self, stopwatch: Stopwatch | None = None, renderer: RendererName = DEFAULT_RENDERER
     ) -> None:
         """``renderer``: what draws; nothing that is decoded depends on it."""
         self._stopwatch = stopwatch or NullStopwatch()

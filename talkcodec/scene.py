@@ -19,7 +19,7 @@ from talkcodec.bitstream.reference import Reference
 from talkcodec.clock import Stopwatch
 from talkcodec.errors import BitstreamError
 from talkcodec.motion.fit import IDENTITY_LIMIT, neutral_shape
-from talkcodec.names import RendererName
+from talkcodec.names import DEFAULT_RENDERER, RendererName
 from talkcodec.reference.bank import Bank, BankedReference
 from talkcodec.render.geometric import Layer, ReferenceView, Target
 from talkcodec.render.renderer import open_renderer
@@ -48,7 +48,7 @@ class Scene:
         self,
         slots: int,
         stopwatch: Stopwatch | None = None,
-        renderer: RendererName = "geometric",
+        renderer: RendererName = DEFAULT_RENDERER,
     ) -> None:
         self.model = weights.shape_model()
         self.bank = Bank(slots)

@@ -36,6 +36,7 @@ from talkcodec.bench.stills import SideBySide, Still
 from talkcodec.errors import InputError
 from talkcodec.face import DEFAULT_TRACKER
 from talkcodec.metrics import NAMES, Suite, open_metrics
+from talkcodec.names import DEFAULT_RENDERER, RendererName
 from talkcodec.types import F64
 
 Progress = Callable[[str], None]
@@ -48,7 +49,7 @@ class CompareOptions:
     ``codecs``: classical names. ``offline``: also their best offline settings. ``every``: score
     one frame in so many. ``seconds``: use at most this much of each clip. ``sweep``: run our codec
     at all its points, which BD-rate needs. ``metrics``: names; LPIPS, DISTS, PSNR and SSIM
-    are always tried. ``tracker``: the face tracker that our codec uses.
+    are always tried. ``tracker``, ``renderer``: what our codec uses.
     ``reuse``: an earlier report.json, whose ladders hold for the same clips and settings.
     """
 
@@ -60,6 +61,7 @@ class CompareOptions:
     sweep: bool = False
     metrics: tuple[str, ...] = NAMES
     tracker: str = DEFAULT_TRACKER
+    renderer: RendererName = DEFAULT_RENDERER
     reuse: Path | None = None
     cache: Path | None = field(default=None, compare=False)
 
@@ -79,8 +81,8 @@ class Comparison:
         require_matplotlib()
         self.options = options
         self._progress = progress
-        self._ours = OurCodec(tracker=options.tracker)
-        self._call = OurCodec.call(options.tracker)
+        self._ours = OurCodec(tracker=options.tracker, renderer=options.renderer)
+        self._call = OurCodec.call(options.tracker, options.renderer)
         self._codecs = options.classical()
         self._ladders = Ladders(options.every, options.cache)
         if options.reuse is not None:
@@ -121,6 +123,7 @@ class Comparison:
                 "seconds": self.options.seconds,
                 "size": self.options.size,
                 "tracker": self.options.tracker,
+                "renderer": self.options.renderer,
                 "settings": {c.name: c.settings(c.points[0]) for c in self._codecs},
             },
             clips=clips,

@@ -23,6 +23,7 @@ from talkcodec.decoder import Decoder
 from talkcodec.encoder import Encoder, EncoderConfig
 from talkcodec.errors import InputError
 from talkcodec.face import DEFAULT_TRACKER, open_tracker
+from talkcodec.names import DEFAULT_RENDERER, RendererName
 from talkcodec.types import U8, Frame, Packet
 
 #: The point that is compared at one rate: the codec as it ships.
@@ -39,7 +40,7 @@ class OurCodec:
     A point is the rate allowed for references after the first, in % of the shipped one: what
     our quality depends on most. ``acknowledged_after``: seconds until the encoder hears that a
     reference arrived; without effect unless ``config.acknowledged``. ``tracker``: name of the
-    face tracker.
+    face tracker. ``renderer``: what draws, at the receiver and in the sender's own foresight.
     """
 
     name = "talkcodec"
@@ -50,16 +51,20 @@ class OurCodec:
         config: EncoderConfig | None = None,
         acknowledged_after: Fraction = ACKNOWLEDGED_AFTER,
         tracker: str = DEFAULT_TRACKER,
+        renderer: RendererName = DEFAULT_RENDERER,
     ) -> None:
-        self._config = config or EncoderConfig()
+        self._config = replace(config or EncoderConfig(), renderer=renderer)
         self._acknowledged_after = acknowledged_after
         self._tracker = tracker
         self.stopwatch = Stopwatch()
 
     @classmethod
-    def call(cls, tracker: str = DEFAULT_TRACKER) -> OurCodec:
+    def call(
+        cls, tracker: str = DEFAULT_TRACKER, renderer: RendererName = DEFAULT_RENDERER
+    ) -> OurCodec:
         """Return the codec as a call uses it."""
-        return cls(EncoderConfig(acknowledged=True, redundancy=True), tracker=tracker)
+        config = EncoderConfig(acknowledged=True, redundancy=True)
+        return cls(config, tracker=tracker, renderer=renderer)
 
     def settings(self, point: int) -> str:
         config = self._at(point, self._config.tick_rate, self._config.size)
@@ -98,7 +103,7 @@ class OurCodec:
 
     def _decode(self, packets: Sequence[Packet]) -> dict[int, U8]:
         """Return the pictures by tick."""
-        decoder = Decoder(stopwatch=self.stopwatch)
+        decoder = Decoder(self.stopwatch, self._config.renderer)
         return {
             frame.tick: frame.picture for packet in packets for frame in decoder.decode(packet.data)
         }

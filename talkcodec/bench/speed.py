@@ -4,7 +4,7 @@
 Each canvas size runs in a process of its own, so that its peak memory is its own, and on one core
 unless told otherwise: what a call may count on. Frames are drawn beforehand. ``track``, ``fit``,
 ``encode`` (analysis and redundancy included) and ``reference encode`` are the sender's stages,
-``decode``, ``flow`` and ``compose`` the receiver's.
+``decode``, ``restore`` (once a reference), ``flow``, ``generate`` and ``compose`` the receiver's.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ import os
 import subprocess
 import sys
 from contextlib import closing
-from typing import Any
+from typing import Any, get_args
 
 from talkcodec.clock import Stopwatch, SystemClock
 from talkcodec.errors import TalkcodecError
+from talkcodec.names import DEFAULT_RENDERER, RendererName
 
 STAGES = (
-    "track", "fit", "encode", "analyse", "reference encode", "decode", "flow", "compose",
+    "track", "fit", "encode", "analyse", "reference encode", "decode", "restore", "flow",
+    "generate", "compose",
 )  # fmt: skip
 
 
-def measure(size: int, seconds: float) -> dict[str, Any]:
+def measure(size: int, seconds: float, renderer: RendererName = DEFAULT_RENDERER) -> dict[str, Any]:
     """Encode, decode and draw the built-in source in this process; return figures in ms.
 
     ``stages``: median, p95, mean and calls of each of ``STAGES`` and of the whole ``sender frame``
@@ -44,9 +46,10 @@ def measure(size: int, seconds: float) -> dict[str, Any]:
     frames = list(builtin_source(seconds, size))
     sender, receiver, clock = Stopwatch(), Stopwatch(), SystemClock()
     drawn = 0
+    config = EncoderConfig(size=size, redundancy=True, renderer=renderer)
     with closing(open_tracker()) as tracker:
-        encoder = Encoder(EncoderConfig(size=size, redundancy=True), tracker, sender)
-        decoder = Decoder(receiver)
+        encoder = Encoder(config, tracker, sender)
+        decoder = Decoder(receiver, renderer)
         decoder.receive(encoder.header().data)
         begin = clock.now()
         for frame in [*frames, None]:
@@ -69,13 +72,16 @@ def measure(size: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def run(size: int, seconds: float, cores: int) -> dict[str, Any]:
+def run(
+    size: int, seconds: float, cores: int, renderer: RendererName = DEFAULT_RENDERER
+) -> dict[str, Any]:
     """Return ``measure`` of a fresh process on ``cores`` cores.
 
     Raises:
         TalkcodecError: that process failed.
     """
-    command = [sys.executable, "-m", "talkcodec.bench.speed", str(size), str(seconds), str(cores)]
+    options = (str(size), str(seconds), str(cores), renderer)
+    command = [sys.executable, "-m", "talkcodec.bench.speed", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -119,9 +125,10 @@ def main() -> None:
     parser.add_argument("size", type=int)
     parser.add_argument("seconds", type=float)
     parser.add_argument("cores", type=int)
+    parser.add_argument("renderer", choices=get_args(RendererName))
     options = parser.parse_args()
     _pin(options.cores)
-    sys.stdout.write(json.dumps(measure(options.size, options.seconds)))
+    sys.stdout.write(json.dumps(measure(options.size, options.seconds, options.renderer)))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ import typer
 
 from talkcodec.cli.output import Json, print_json
 from talkcodec.errors import InputError
+from talkcodec.names import DEFAULT_RENDERER, RendererName
 
 
 def bench(
     seconds: Annotated[float, typer.Option(min=0.4, max=600, help="Length of the input.")] = 8.0,
     cores: Annotated[int, typer.Option(min=1, help="Cores to use.")] = 1,
     size: Annotated[int | None, typer.Option(help="256 or 512; by default both.")] = None,
+    renderer: Annotated[RendererName, typer.Option(help="What draws.")] = DEFAULT_RENDERER,
     as_json: Json = False,
 ) -> None:
     """Time every stage on the built-in source, at 256x256 and 512x512."""
@@ -27,9 +29,10 @@ def bench(
     for side in SIZES if size is None else (size,):
         if not as_json:
             typer.echo(f"measuring {side}x{side} on {cores} cores", err=True)
-        results[str(side)] = run(side, seconds, cores)
+        results[str(side)] = run(side, seconds, cores, renderer)
     if as_json:
-        print_json({"seconds": seconds, "cores": cores, "sizes": results})
+        found = {"seconds": seconds, "cores": cores, "renderer": renderer, "sizes": results}
+        print_json(found)
         return
     for side_name, result in results.items():
         typer.echo(_table(side_name, result))

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from talkcodec.cli.output import Json
-from talkcodec.names import DEFAULT_TRACKER
+from talkcodec.names import DEFAULT_RENDERER, DEFAULT_TRACKER, RendererName
 
 _FILES = ("report.html", "report.json", "rd.png", "side_by_side.mp4")
 
@@ -31,6 +31,7 @@ Sweep = Annotated[
     bool, typer.Option("--sweep", help="Run our codec at several rates, for BD-rate.")
 ]
 Tracker = Annotated[str, typer.Option(help="Face tracker of our codec; MediaPipe always judges.")]
+Renderer = Annotated[RendererName, typer.Option(help="What draws our codec's pictures.")]
 Reuse = Annotated[
     Path | None, typer.Option(help="An earlier report.json: its ladders hold for the same clips.")
 ]
@@ -46,6 +47,7 @@ def compare(
     metrics: Metrics = None,
     sweep: Sweep = False,
     tracker: Tracker = DEFAULT_TRACKER,
+    renderer: Renderer = DEFAULT_RENDERER,
     reuse: Reuse = None,
     as_json: Json = False,
 ) -> None:
@@ -64,6 +66,7 @@ def compare(
         seconds=seconds,
         sweep=sweep,
         tracker=tracker,
+        renderer=renderer,
         reuse=reuse,
         metrics=NAMES if metrics is None else tuple(n for n in metrics.split(",") if n),
     )

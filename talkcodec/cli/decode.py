@@ -11,6 +11,7 @@ import typer
 
 from talkcodec.cli.output import Json, Overwrite, check_output, print_json, progress
 from talkcodec.errors import BitstreamError, InputError
+from talkcodec.names import DEFAULT_RENDERER, RendererName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ def decode(
         int | None, typer.Option(help="Side of the pictures; by default the stream's.")
     ] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="RGB without loss.")] = False,
+    renderer: Annotated[RendererName, typer.Option(help="What draws.")] = DEFAULT_RENDERER,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -48,7 +50,7 @@ def decode(
         writer = None
         step = stack.enter_context(progress("decode", None))
         try:
-            for frame in _frames(reader, size):
+            for frame in _frames(reader, size, renderer):
                 if writer is None:
                     rate = reader.header.tick_rate
                     writer = stack.enter_context(VideoWriter(output, rate, lossless=lossless))
@@ -64,10 +66,10 @@ def decode(
         raise BitstreamError(f"{damage}; wrote the {frames} frames before it")
 
 
-def _frames(reader: TkcReader, size: int | None) -> Iterator[DecodedFrame]:
+def _frames(reader: TkcReader, size: int | None, renderer: RendererName) -> Iterator[DecodedFrame]:
     from talkcodec.decoder import DecodedFrame, Decoder
 
-    decoder = Decoder()
+    decoder = Decoder(renderer=renderer)
     for packet in reader:
         for state in decoder.receive(packet.data):
             if state.fresh:

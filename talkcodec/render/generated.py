@@ -19,6 +19,7 @@ from talkcodec import weights
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.motion.shape import ShapeModel
 from talkcodec.render.engine import EngineName, Precision
+from talkcodec.render.engine.signature import Arrays
 from talkcodec.render.geometric import (
     FLOW_SIDE,
     Flow,
@@ -94,7 +95,8 @@ class GeneratedRenderer:
                     "flow": staged.flow[None],
                 }
             )
-        warped = _warped(views[0], staged, moved["correction"][0])
+        with self._stopwatch.stage("compose"):
+            warped = _warped(views[0], staged, moved["correction"][0])
         with self._stopwatch.stage("generate"):
             picture = self._paint(warped, staged, moved["features"])
         whole, face = np.exp(np.clip(moved["doubt"][0].astype(np.float64), -3, 6)).tolist()
@@ -123,7 +125,11 @@ class GeneratedRenderer:
         small = warped
         if side != CANVAS:
             small = np.asarray(cv2.resize(warped, (CANVAS, CANVAS), interpolation=cv2.INTER_AREA))
-        given = {"picture": _planes(small), "drive": staged.drive[None], "features": features}
+        given: Arrays = {
+            "picture": _planes(small),
+            "drive": staged.drive[None],
+            "features": features,
+        }
         painted = self._painter.run(given)["painted"][0].transpose(1, 2, 0)
         if side != CANVAS:
             change = np.ascontiguousarray(painted - small)
