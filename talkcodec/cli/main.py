@@ -23,6 +23,7 @@ from talkcodec.cli.demo import demo
 from talkcodec.cli.doctor import doctor
 from talkcodec.cli.encode import encode
 from talkcodec.cli.info import info
+from talkcodec.cli.signal import signal
 from talkcodec.cli.train import app as train
 from talkcodec.cli.version import version
 from talkcodec.errors import TalkcodecError
@@ -70,6 +71,6 @@ def options(
         os.environ.setdefault(name, "1")
 
 
-for _command in (demo, encode, decode, info, compare, bench, doctor, version):
+for _command in (demo, signal, encode, decode, info, compare, bench, doctor, version):
     app.command()(_command)
 app.add_typer(train, name="train")

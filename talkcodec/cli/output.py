@@ -58,3 +58,32 @@ def train_packages() -> Iterator[None]:
         raise MissingDependency(
             f"expected the packages of talkcodec[train], found no {error.name}"
         ) from None
+
+
+@contextmanager
+def call_packages() -> Iterator[None]:
+    """Tell in one line, around imports, that the packages of calling are not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"expected the packages of talkcodec[call], found no {error.name}"
+        ) from None
+
+
+def read_secret(path: Path) -> str:
+    """Return the token or password that the first line of a file holds.
+
+    Secrets come from files or the environment: a command line is there for everybody to read.
+
+    Raises:
+        InputError: there is no such file, or nothing in it.
+    """
+    try:
+        with path.open("rb") as file:
+            line = file.readline(1024).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"expected a file with a secret, found {path}: {error}") from None
+    if not line or not line.isprintable():
+        raise InputError(f"expected a secret in the first line of {path}, found none")
+    return line

@@ -52,6 +52,8 @@ _DICTIONARY = (
     b"a=ice-ufrag:\r\na=ice-pwd:\r\na=fingerprint:sha-256 \r\na=setup:actpass\r\n"
 )
 
+_CUT = "expected a line copied whole, found one that was cut or changed"
+
 _REDUNDANT = re.compile(r"a=fingerprint:sha-(?:384|512) .*\r?\n")
 
 
@@ -81,10 +83,10 @@ def from_line(text: str) -> Offer | Answer:
     try:
         data = base64.b64decode(code + "=" * (-len(code) % 4), b"-_", validate=True)
     except (ValueError, binascii.Error):
-        raise SignalingError("expected a line copied whole, found other characters") from None
+        raise SignalingError(_CUT) from None
     check, head, body = data[:4], data[4:7], data[7:]
     if len(head) < 3 or zlib.crc32(head + body).to_bytes(4, "big") != check:
-        raise SignalingError("expected a line copied whole, found one that was cut or changed")
+        raise SignalingError(_CUT)
     kind = _KINDS.get(head[0])
     if kind is None:
         raise SignalingError(f"expected an offer or an answer, found kind {head[0]}")

@@ -27,7 +27,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from talkcodec.errors import SignalingError
+from talkcodec.errors import InputError, SignalingError
 from talkcodec.rtc.guard import MAX_CHARACTERS, screen
 from talkcodec.rtc.limits import Buckets, Rate
 from talkcodec.rtc.signaling.gate import GateLimits, origin
@@ -62,6 +62,10 @@ class WhipClient:
 
     def __init__(self, config: WhipConfig) -> None:
         self._config = config
+        try:
+            self._url = URL(config.url)
+        except ValueError as error:
+            raise InputError(f"expected a URL to POST to, found {config.url}: {error}") from None
         self._http = aiohttp.ClientSession(
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=config.patience),
@@ -98,7 +102,7 @@ class WhipClient:
 
     async def _post(self, sdp: str) -> str:
         """Return the answer to ``sdp``, in a new session or in the one there is."""
-        method, url, good = "POST", URL(self._config.url), 201
+        method, url, good = "POST", self._url, 201
         if self._session is not None:
             method, url, good = "PATCH", self._session, 200
         headers = self._headers() | {"Content-Type": CONTENT_TYPE}
