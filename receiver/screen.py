@@ -1,29 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a receiver's worker thread owns: decoder, playout buffer, and the picture of the moment."""
+"""What a receiver's worker thread owns: decoder, playout buffer, and the picture of the moment.
+
+Motion and ordinary video meet in one playout buffer, by tick: at a change of the mode the last
+picture of the old one stands until the first of the new one is due, and none is shown twice.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
 
 from talkcodec.bitstream import Reference, classify
 from talkcodec.bitstream.wire import REFERENCE
 from talkcodec.clock import Clock, Stopwatch
-from talkcodec.decoder import DecodedFrame, DecodedState, Decoder
+from talkcodec.decoder import DecodedState, Decoder
 from talkcodec.errors import BitstreamError, MissingReference
+from talkcodec.media.sinks import ShownFrame
 from talkcodec.rtc.playout import PlayoutBuffer, PlayoutConfig
 from talkcodec.rtc.stats import FreezeMeter
+from talkcodec.types import U8, Mode
 
 #: Packets kept until the reference or header they need arrives; the oldest is dropped beyond.
 WAITING = 8
+
+#: Sides of a video picture that are drawn; ours are 256 or 512.
+_MOST = 2048
 
 
 @dataclass(slots=True)
 class ScreenCounts:
     """``invalid``: packets the decoder refused. ``unready``: packets that had to wait for another
     one; ``forgotten``: the part of them dropped while waiting, oldest first. ``undrawn``: frames
-    whose reference left the bank before their time. ``shown``: frames drawn.
+    whose reference left the bank before their time. ``shown``: frames drawn. ``switches``: between
+    motion and video; ``pictures``: of video that came, ``early`` of them before the stream header.
     """
 
     invalid: int = 0
@@ -31,20 +45,24 @@ class ScreenCounts:
     forgotten: int = 0
     undrawn: int = 0
     shown: int = 0
+    switches: int = 0
+    pictures: int = 0
+    early: int = 0
 
 
 class Screen:
     """Decodes packets and shows their frames, each at its time.
 
-    One thread owns it; others may read ``counts``, ``tick`` (newest shown) and ``held`` (sequence
-    numbers of the references in the bank).
+    One thread owns it; others may read ``counts``, ``tick`` (newest shown), ``mode`` (of that),
+    ``tick_rate`` (None before the header) and ``held`` (sequence numbers of the references in the
+    bank).
     ``banked`` is called with the sequence number of each reference that became usable, and
     ``stuck`` when a reference turned out broken, so that only a new key picture can help.
     """
 
     def __init__(
         self,
-        show: Callable[[DecodedFrame], None],
+        show: Callable[[ShownFrame], None],
         banked: Callable[[int], None],
         stuck: Callable[[], None],
         *,
@@ -54,8 +72,10 @@ class Screen:
     ) -> None:
         self.counts = ScreenCounts()
         self.freezes = FreezeMeter()
-        self.playout: PlayoutBuffer[DecodedState] | None = None
+        self.playout: PlayoutBuffer[DecodedState | av.VideoFrame] | None = None
+        self.tick_rate: Fraction | None = None
         self.tick = 0
+        self.mode: Mode = "motion"
         self.held: tuple[int, ...] = ()
         self._show = show
         self._banked = banked
@@ -72,6 +92,14 @@ class Screen:
             for earlier, since in [(data, since) for since, data in waiting]:
                 self.take(earlier, since)
 
+    def picture(self, tick: int, frame: av.VideoFrame, arrived: float) -> None:
+        """Take a picture of ordinary video, of ``tick``, that was decoded at ``arrived``."""
+        self.counts.pictures += 1
+        if self.playout is None or max(frame.width, frame.height) > _MOST:
+            self.counts.early += 1
+            return
+        self.playout.push(tick, frame, arrived)
+
     def draw_due(self) -> None:
         """Draw and show the newest frame whose time has come, if there is one."""
         due = self.playout.due(self._clock.now()) if self.playout else None
@@ -79,13 +107,23 @@ class Screen:
             return
         self.tick, state = due
         try:
-            picture = self._decoder.render(state)
+            picture = self._draw(state)
         except MissingReference:
             self.counts.undrawn += 1
             return
+        mode: Mode = "video" if isinstance(state, av.VideoFrame) else "motion"
         self.counts.shown += 1
+        self.counts.switches += mode != self.mode
+        self.mode = mode
         self.freezes.shown(self._clock.now())
-        self._show(DecodedFrame(picture, state.tick))
+        time = float(self.tick / (self.tick_rate or 1))
+        self._show(ShownFrame(picture, self.tick, time, mode))
+
+    def _draw(self, state: DecodedState | av.VideoFrame) -> U8:
+        if isinstance(state, DecodedState):
+            return self._decoder.render(state)
+        side = self._decoder.header.size
+        return np.asarray(state.to_ndarray(width=side, height=side, format="rgb24"), np.uint8)
 
     def patience(self) -> float | None:
         """Return the seconds until a frame is due, or None while there is none."""
@@ -113,7 +151,8 @@ class Screen:
     def _note(self, packet: bytes) -> None:
         kind = classify(packet)
         if kind == "header" and self.playout is None:
-            self.playout = PlayoutBuffer(float(1 / self._decoder.header.tick_rate), self._config)
+            self.tick_rate = self._decoder.header.tick_rate
+            self.playout = PlayoutBuffer(float(1 / self.tick_rate), self._config)
         elif kind == "reference":
             self.held = self._decoder.references
             self._banked(Reference.parse(packet).sequence)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sending side of a call: frames in, messages to the peer out.
+"""The sending side of a call: frames and sound in, messages to the peer out.
 
 One worker thread tracks and encodes; the event loop only carries messages. Between camera and
 worker lies a mailbox with one slot, so an encoder that falls behind skips frames and never
@@ -15,26 +15,37 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from sender.fallback import Fallback, FallbackConfig, VideoPicture
+from sender.sound import SoundEncoding, SoundPacket
 from talkcodec import weights
+from talkcodec.bitstream.control import ModeChange, Mute, SoundTime
 from talkcodec.clock import Clock, Stopwatch, SystemClock
 from talkcodec.encoder import Encoder, EncoderConfig
 from talkcodec.errors import TalkcodecError
 from talkcodec.face import FaceTracker
-from talkcodec.rtc.driver import Driver, failure
+from talkcodec.media.sound import SoundBlock
+from talkcodec.rtc.call import Call
+from talkcodec.rtc.driver import failure
+from talkcodec.rtc.duplex import Notice
 from talkcodec.rtc.mailbox import Mailbox
+from talkcodec.rtc.marks import SOUND_STEP, stamp, video_step
+from talkcodec.rtc.mediastats import SentMedia
+from talkcodec.rtc.messages import Channel
 from talkcodec.rtc.references import PaceConfig
 from talkcodec.rtc.sending import SenderSession
 from talkcodec.rtc.stats import SenderReport
-from talkcodec.types import Frame, Packet
+from talkcodec.rtc.timeline import Timeline
+from talkcodec.types import Frame, Mode, Packet, StreamSettings
 
-#: Seconds that the transport has to send what waits when a call ends.
-_DRAIN = 0.5
+#: Frames after a switch with which the new mode is told again: the message may be lost, and the
+#: reliable channel takes a second and more to notice that.
+_INSIST = 5
 
 
 class Sender:
-    """One end of a call, sending frames given to ``put``. Make it inside a running event loop.
+    """The half of a call that sends what is given to ``put`` and ``put_sound``.
 
-    ::
+    Make it inside a running event loop. Alone it is one end of a one-way call::
 
         sender = Sender()
         offer = await sender.offer()    # to the receiver, by any signaling
@@ -42,7 +53,9 @@ class Sender:
         sender.put(frame)               # from any thread, as often as there are frames
         await sender.close()
 
-    ``on_frame`` is called on the worker thread after each frame that was encoded.
+    With a ``Receiver`` in a ``talkcodec.rtc.Call`` it is half of a two-way one, and ``offer``,
+    ``accept`` and ``close`` are the call's. ``on_frame`` is called on the worker thread after each
+    frame that was encoded. ``sound_rate``: bits per second of Opus.
     """
 
     def __init__(
@@ -51,68 +64,102 @@ class Sender:
         *,
         tracker: FaceTracker | None = None,
         pace: PaceConfig | None = None,
+        fallback: FallbackConfig | None = None,
+        sound_rate: int = 20_000,
         on_frame: Callable[[Encoder, Frame], None] | None = None,
         stopwatch: Stopwatch | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         # A receiver would stand still if it had to wait for every new reference.
-        live = replace(config or EncoderConfig(), acknowledged=True)
-        self._open = partial(Encoder, live, tracker, stopwatch)
+        self.config = replace(config or EncoderConfig(), acknowledged=True)
+        self._open = partial(Encoder, self.config, tracker, stopwatch)
         self._encoder: Encoder | None = None
-        self._session = SenderSession(weights.tables().hash, pace)
-        self._driver = Driver(self._session, self._clock, self._listen)
+        best = StreamSettings(self.config.group, self.config.quantiser, self.config.redundancy)
+        self.session = SenderSession(weights.tables().hash, pace, best=best)
         self._loop = asyncio.get_running_loop()
         self._on_frame = on_frame
         self._frames: Mailbox[Frame] = Mailbox(1)
+        self._timeline = Timeline()
+        self._fallback = Fallback(fallback or FallbackConfig(), self.config.tick_rate)
+        self._sound = SoundEncoding(self._clock, sound_rate)
         self._captured = self._encoded = 0
+        self._insisting = 0
+        self._call: Call | None = None
         self._failure: TalkcodecError | None = None
-        self._closing = False
-        self._ended = asyncio.Event()
-        self._guard: asyncio.Task[None] | None = None
         self._wanted = threading.Event()
         # At most one of 256 sequence numbers each: older ones are overwritten.
         self._arrived: deque[int] = deque(maxlen=256)
         self._worker: threading.Thread | None = None
 
+    # Of a one-way call.
+
     async def offer(self) -> str:
         """Load the face tracker and return the session description for the receiver."""
-        # Loading takes a second, during which the caller's event loop must go on.
-        self._encoder, offer = await asyncio.gather(
-            asyncio.to_thread(self._open), self._driver.peer.offer()
-        )
-        return offer
+        return await self._own().offer()
 
     async def accept(self, answer: str) -> None:
         """Take the receiver's answer to ``offer`` and wait until the connection stands."""
-        if self._encoder is None:
-            raise TalkcodecError("expected an offer before its answer, found none")
-        await self._driver.peer.accept(answer)
-        await self._driver.peer.opened()
-        self._session.send(self._encoder.header())
-        self._driver.pump()
-        self._guard = asyncio.create_task(self._watch())
-        self._worker = threading.Thread(
-            target=self._work, args=(self._encoder,), name="sender", daemon=True
-        )
-        self._worker.start()
+        await self._own().accept(answer)
+
+    async def ended(self) -> None:
+        """Wait until the call is over: the receiver left, the connection is gone, or we failed."""
+        await self._own().ended()
+
+    async def close(self) -> None:
+        """Say farewell and end the connection.
+
+        Raises ``TalkcodecError`` when the call was over before, with the reason.
+        """
+        await self._own().close()
+        self._raise_failure()
+
+    # Of every call; from any thread.
 
     def put(self, frame: Frame) -> None:
-        """Offer a frame, from any thread; an older one that still waits is dropped.
+        """Offer a frame; an older one that still waits is dropped.
 
         Raises ``TalkcodecError`` when the call is over, with the reason.
         """
         self._raise_failure()
         self._captured += 1
+        self._timeline.note(float(frame.time), self._clock.now())
         self._frames.put(frame)
 
-    async def ended(self) -> None:
-        """Wait until the call is over: the receiver left, the connection is gone, or we failed."""
-        await self._ended.wait()
+    def put_sound(self, block: SoundBlock, latency: float = 0.0) -> None:
+        """Send ``block``, whose last sample was heard ``latency`` seconds ago.
+
+        One thread gives sound; it is encoded there. Raises as ``put`` does.
+        """
+        self._raise_failure()
+        notice, packets = self._sound.put(block, latency, self._timeline.origin)
+        if notice is not None or packets:
+            self._later(self._send_sound, notice, packets)
+
+    def mute(self, *, on: bool) -> None:
+        """Send no sound, not even its absence, or send it again."""
+        self._sound.mute(on=on)
+
+    @property
+    def muted(self) -> bool:
+        return self._sound.muted
+
+    def set_mode(self, mode: Mode) -> None:
+        """Send faces as motion, or ordinary video, as soon as that can be done without a gap."""
+        self._fallback.wanted = mode
+
+    @property
+    def mode(self) -> Mode:
+        """How pictures go now."""
+        return self._fallback.mode
+
+    def set_video_rate(self, rate: int) -> None:
+        """Let video, in mode ``video``, take ``rate`` bits per second (10000 or more)."""
+        self._fallback.rate = FallbackConfig(rate).rate
 
     def report(self) -> SenderReport:
         """Return the totals so far."""
-        counts = self._session.counts
+        counts = self.session.counts
         return SenderReport(
             timestamp=self._clock.now(),
             frames_captured=self._captured,
@@ -124,43 +171,75 @@ class Sender:
             motion_bytes=counts.motion_bytes,
             reference_bytes=counts.reference_bytes,
             chunks=counts.chunks,
-            chunks_repaired=self._session.chunks_repaired,
+            chunks_repaired=self.session.chunks_repaired,
             control_bytes=counts.control_bytes,
-            messages_dropped=self._driver.peer.dropped + counts.overflowed,
-            loss=self._session.loss,
-            rtt=self._session.rtt,
+            messages_dropped=(self._call.dropped if self._call else 0) + counts.overflowed,
+            loss=self.session.loss,
+            rtt=self.session.rtt,
         )
 
+    def media(self) -> SentMedia:
+        """Return the totals of sound and of ordinary video so far."""
+        video, sound = self._fallback.counts, self._sound.counts
+        return SentMedia(
+            timestamp=self._clock.now(),
+            mode=self._fallback.mode,
+            mode_switches=video.switches,
+            video_pictures=video.pictures,
+            video_bytes=video.bytes,
+            sound_packets=sound.packets,
+            sound_bytes=sound.bytes,
+            sound_muted=sound.muted,
+        )
+
+    # What a ``Call`` asks of its sending half, on the event loop's thread.
+
+    async def prepare(self) -> None:
+        """Load the face tracker, once; a second during which the event loop goes on."""
+        if self._encoder is None:
+            self._encoder = await asyncio.to_thread(self._open)
+
+    def joined(self, call: Call) -> None:
+        """Introduce the stream, and begin."""
+        self._call = call
+        if self._encoder is None:
+            raise TalkcodecError("expected a prepared sender, found none")
+        self.session.send(self._encoder.header())
+        self._sound.forget()
+        if self._worker is None:
+            self._worker = threading.Thread(
+                target=self._work, args=(self._encoder,), name="sender", daemon=True
+            )
+            self._worker.start()
+        elif self._fallback.mode == "video":
+            self._wanted.set()
+            self._announce(self._fallback.change(), Channel.CONTROL)
+
+    def heard(self, _notices: list[Notice]) -> None:
+        """Look at what a message of the receiver has changed."""
+        if self.session.take_request():
+            self._wanted.set()
+        self._arrived.extend(self.session.take_acknowledged())
+
+    def over(self, reason: str) -> None:
+        """The other side or the path ended the call: encode nothing more."""
+        if self._failure is None:
+            self._failure = TalkcodecError(f"expected a call, found it ended: {reason}")
+        self._frames.close()
+
     async def finish(self) -> None:
-        """Encode what was put, send the last group and wait for the worker; then ``close``."""
+        """Encode what was put, send the last group and wait for the worker."""
         self._frames.close()
         if self._worker is not None:
             await asyncio.to_thread(self._worker.join)
 
-    async def close(self) -> None:
-        """Say farewell and end the connection.
+    def _own(self) -> Call:
+        """Return the call that this is part of; without one, that of a sender alone."""
+        if self._call is None:
+            self._call = Call(self, clock=self._clock)
+        return self._call
 
-        Raises ``TalkcodecError`` when the call was over before, with the reason.
-        """
-        self._closing = True
-        await self.finish()
-        if self._guard is not None:
-            self._guard.cancel()
-        self._session.end()
-        await self._driver.close(drain=_DRAIN)
-        self._raise_failure()
-
-    async def _watch(self) -> None:
-        """End the call when its connection is gone."""
-        await self._driver.peer.closed.wait()
-        self._end("the connection is gone")
-
-    def _end(self, reason: str) -> None:
-        """The other side or the path ended the call: encode nothing more."""
-        if self._failure is None and not self._closing:
-            self._failure = TalkcodecError(f"expected a call, found it ended: {reason}")
-            self._frames.close()
-        self._ended.set()
+    # The worker thread.
 
     def _work(self, encoder: Encoder) -> None:
         try:
@@ -168,39 +247,77 @@ class Sender:
                 frame = self._frames.take()
                 if frame is not None:
                     self._encode(encoder, frame)
-            self._hand_over(encoder.flush())
+            if self._fallback.mode == "motion":
+                self._later(self._send, encoder.flush(), None)
         except Exception as error:  # noqa: BLE001  the thread ends; put and close pass it on
             self._failure = failure(error)
-            self._loop.call_soon_threadsafe(self._ended.set)
+            self._later(self._fail)
 
     def _encode(self, encoder: Encoder, frame: Frame) -> None:
-        if self._wanted.is_set():
+        key = self._wanted.is_set()
+        if key:
             self._wanted.clear()
             encoder.request_reference()
         while self._arrived:
             encoder.acknowledge(self._arrived.popleft())
-        self._hand_over(encoder.encode(frame))
+        encoder.adapt(self.session.settings)
+        fallback, tick = self._fallback, encoder.tick(frame)
+        # What motion there is of the frames before goes out while it is worth something.
+        before = encoder.flush() if fallback.leaving_motion else []
+        switches = fallback.counts.switches
+        packets, picture = fallback.step(
+            encoder.encode(frame), lambda: encoder.canvas(frame), tick, key=key
+        )
+        if fallback.counts.switches > switches:
+            self._insisting = _INSIST
+            self._later(self._announce, fallback.change(), Channel.CONTROL)
+        if self._insisting:
+            self._insisting -= 1
+            self._later(self._announce, fallback.change(), Channel.MOTION)
+        self._later(self._send, before + packets, picture)
         self._encoded += 1
         if self._on_frame is not None:
             self._on_frame(encoder, frame)
 
-    def _hand_over(self, packets: list[Packet]) -> None:
-        """Give ``packets`` to the event loop's thread."""
-        if packets:
-            self._loop.call_soon_threadsafe(self._send, packets)
+    def _later(self, call: Callable[..., None], *arguments: object) -> None:
+        """Run ``call`` on the event loop's thread."""
+        self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _send(self, packets: list[Packet]) -> None:
+    # The event loop's thread.
+
+    def _send(self, packets: list[Packet], picture: VideoPicture | None) -> None:
+        call = self._call
+        if call is None:
+            return
         for packet in packets:
-            self._session.send(packet)
-        self._driver.pump()
+            # Motion is worth nothing later; references are, and the session keeps them.
+            if packet.kind != "motion" or call.is_connected:
+                self.session.send(packet)
+        if picture is not None:
+            step = video_step(self.config.tick_rate)
+            call.video.put(picture.data, stamp(picture.tick, step))
+        call.pump()
 
-    def _listen(self) -> None:
-        """Look at what a message of the receiver has changed."""
-        if self._session.take_request():
-            self._wanted.set()
-        self._arrived.extend(self._session.take_acknowledged())
-        if self._session.ended is not None:
-            self._end(self._session.ended)
+    def _announce(self, change: ModeChange, channel: Channel) -> None:
+        call = self._call
+        if call is None:
+            return
+        call.video.send(on=change.mode == "video")
+        call.tell(change, channel)
+
+    def _send_sound(self, notice: SoundTime | Mute | None, packets: list[SoundPacket]) -> None:
+        call = self._call
+        if call is None or not call.is_connected:
+            return
+        if notice is not None:
+            call.sound.send(on=isinstance(notice, SoundTime))
+            call.tell(notice)
+        for packet in packets:
+            call.sound.put(packet.data, stamp(packet.number, SOUND_STEP))
+
+    def _fail(self) -> None:
+        if self._call is not None:
+            self._call.end(str(self._failure))
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -29,6 +29,9 @@ LANDMARKS = 478
 
 PacketKind = Literal["header", "reference", "motion"]
 
+#: What a call shows: faces drawn from their motion, or ordinary video where that cannot serve.
+Mode = Literal["motion", "video"]
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -98,6 +101,7 @@ class FaceObservation:
     ``pose``: float32 (4, 4), the head in space as the tracker's own camera sees it, or None.
     ``track``: the same number in another picture means the same face, another one perhaps
     another; None where the finder does not follow faces itself.
+    ``others``: boxes of further faces in the same picture, as far as somebody looked for them.
     """
 
     landmarks: F32
@@ -106,6 +110,7 @@ class FaceObservation:
     blendshapes: F32 | None = None
     pose: F32 | None = None
     track: int | None = None
+    others: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +124,26 @@ class Packet:
     kind: PacketKind
     data: bytes
     tick: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What may change within a stream, from one group to the next.
+
+    ``group``: frames per motion packet, 1 to 4. ``quantiser``: 0 (finest) to 3. ``redundancy``:
+    whether packets carry coarse copies of earlier frames. ``divisor``: of the frame rate, 1 to 4.
+    ``coarse``: whether new key references are coded in two thirds of the bytes.
+    """
+
+    group: int = 3
+    quantiser: int = 0
+    redundancy: bool = False
+    divisor: int = 1
+    coarse: bool = False
+
+    def __post_init__(self) -> None:
+        bounds = {"group": (1, 4), "quantiser": (0, 3), "divisor": (1, 4)}
+        for name, (least, most) in bounds.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ValueError(f"expected {name} from {least} to {most}, found {value}")

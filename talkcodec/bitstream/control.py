@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages between the two ends of a call, beside the stream (FORMAT.md section 10).
 
-They are few and travel reliably, so they may be readable: a type byte and a msgpack map.
+They are few, so they may be readable: a type byte and a msgpack map. What comes several times a
+second is a ``PathReport``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ import msgpack  # type: ignore[import-untyped]
 
 from talkcodec.bitstream.wire import CONTROL, LIMITS, TICK_LIMIT, Limits
 from talkcodec.errors import BitstreamError
+from talkcodec.types import Mode
 
 _U8, _U16, _U32 = 255, 2**16 - 1, 2**32 - 1
 _HEADER_MOST, _REASON_MOST, _LIST_MOST = 64, 120, 255
+
+#: Times of sound are below 2**52 microseconds, which is 142 years.
+TIME_LIMIT = 1 << 52
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +86,6 @@ class RequestReference:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiverReport:
-    """How the receiver fares.
-
-    ``tick``: newest shown. ``received``, ``lost``: motion packets since the start. ``delay_ms``:
-    playout delay. ``held``: sequence numbers in the bank, at most 8.
-    """
-
-    name: ClassVar[str] = "receiver_report"
-    tick: int
-    received: int
-    lost: int
-    delay_ms: int
-    held: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        _integer("tick", self.tick, TICK_LIMIT - 1)
-        _integer("received", self.received, _U32)
-        _integer("lost", self.lost, _U32)
-        _integer("delay_ms", self.delay_ms, _U16)
-        _integers("held", self.held, 8, _U8)
-
-
-@dataclass(frozen=True, slots=True)
 class Bye:
     """The end of the stream. ``reason``: for people, at most 120 characters."""
 
@@ -115,7 +97,45 @@ class Bye:
             raise ValueError(f"expected a reason of {_REASON_MOST} characters, found {self.reason}")
 
 
-ControlMessage = Hello | Stream | Nack | Acknowledge | RequestReference | ReceiverReport | Bye
+@dataclass(frozen=True, slots=True)
+class ModeChange:
+    """From ``tick`` on the stream's pictures come as ``mode`` says; see ``types.Mode``."""
+
+    name: ClassVar[str] = "mode"
+    mode: Mode
+    tick: int
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(Mode):
+            raise ValueError(f"expected a mode of {get_args(Mode)}, found {str(self.mode)[:40]}")
+        _integer("tick", self.tick, TICK_LIMIT - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class SoundTime:
+    """Sound comes from now on; its packet ``packet`` was captured ``time_us`` microseconds after
+    tick 0.
+    """
+
+    name: ClassVar[str] = "sound"
+    packet: int
+    time_us: int
+
+    def __post_init__(self) -> None:
+        _integer("packet", self.packet, _U32)
+        _integer("time_us", self.time_us, TIME_LIMIT - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """No sound comes until the next ``SoundTime``."""
+
+    name: ClassVar[str] = "mute"
+
+
+ControlMessage = (
+    Hello | Stream | Nack | Acknowledge | RequestReference | Bye | ModeChange | SoundTime | Mute
+)
 _TYPES: dict[str, type[ControlMessage]] = {
     message.name: message for message in get_args(ControlMessage)
 }

@@ -39,23 +39,43 @@ def failure(error: Exception) -> TalkcodecError:
     return wrapped
 
 
+#: Makes a peer that calls the given function with every message.
+MakePeer = Callable[[Callable[[Channel, bytes], None]], Peer]
+
+
 class Driver:
     """All methods belong to the event loop's thread.
 
     ``on_message`` is called after the session has taken a message, before answers are sent.
     """
 
-    def __init__(self, session: Session, clock: Clock, on_message: Callable[[], None]) -> None:
-        self.peer = Peer(self._received)
+    def __init__(
+        self,
+        session: Session,
+        clock: Clock,
+        on_message: Callable[[], None],
+        make_peer: MakePeer = Peer,
+    ) -> None:
+        self._make_peer = make_peer
+        self.peer = make_peer(self._received)
         self._session = session
         self._clock = clock
         self._on_message = on_message
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
+    def renew(self) -> Peer:
+        """Put a new peer in place of the old one, and return that for its owner to close.
+
+        Messages that still come through the old one are taken: they are of the same session.
+        """
+        old, self.peer = self.peer, self._make_peer(self._received)
+        return old
+
     def pump(self) -> None:
         """Send what the session wants sent and set the timer for the next time."""
-        if self._closed:
+        # What a session has to say waits inside it while nobody can hear it.
+        if self._closed or not self.peer.is_open:
             return
         now = self._clock.now()
         backlog = self.peer.backlog()

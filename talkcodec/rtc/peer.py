@@ -8,7 +8,8 @@ trip of the reliable transport at the moment when it is slowest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from talkcodec.errors import TalkcodecError
@@ -17,6 +18,8 @@ from talkcodec.rtc.messages import Channel
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel, RTCPeerConnection
 
+    from talkcodec.rtc.lines import Line
+
 #: Bytes that may wait in front of aiortc's congestion window, per unreliable channel. aiortc's
 #: own queue has no bound and would turn a slow path into growing delay: newest dropped beyond.
 MAX_BACKLOG = 4000
@@ -24,14 +27,34 @@ MAX_BACKLOG = 4000
 _UNRELIABLE: tuple[Channel, ...] = (Channel.MOTION, Channel.REFERENCE)
 
 
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server: ``urls`` as in RFC 7064 and 7065, and how to log in to it."""
+
+    urls: str
+    username: str | None = None
+    credential: str | None = None
+
+
 class Peer:
-    """One end of a call. All methods belong to the event loop's thread."""
+    """One end of a call. All methods belong to the event loop's thread.
 
-    def __init__(self, on_message: Callable[[Channel, bytes], None]) -> None:
-        from aiortc import RTCConfiguration, RTCPeerConnection  # takes 0.5 s
+    ``ice_servers``: none by default, so nobody is asked unless the caller's network needs it.
+    ``sound``, ``video``: lines beside the data channels, at rest.
+    """
 
-        # No server is contacted unless the caller's network needs one.
-        self._connection: RTCPeerConnection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    def __init__(
+        self,
+        on_message: Callable[[Channel, bytes], None],
+        *,
+        ice_servers: Sequence[IceServer] = (),
+    ) -> None:
+        from talkcodec.rtc.lines import Line
+
+        self._connection = _connection(ice_servers)
+        # Before the channels: aiortc closes the transport of an answer where they come first.
+        self.sound: Line = Line(self._connection, "audio")
+        self.video: Line = Line(self._connection, "video")
         self._on_message = on_message
         self._opened = asyncio.Event()
         self.closed = asyncio.Event()
@@ -76,6 +99,11 @@ class Peer:
         except (ValueError, AssertionError, KeyError, IndexError) as error:
             raise TalkcodecError(f"expected a session description ({kind}): {error!r}") from error
 
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent now."""
+        return self._opened.is_set() and not self.closed.is_set()
+
     async def opened(self, patience: float = 20.0) -> None:
         """Wait until every channel is open. Raises ``TalkcodecError`` after ``patience`` s."""
         try:
@@ -102,6 +130,8 @@ class Peer:
 
     async def close(self) -> None:
         """End the connection; may be called again."""
+        for line in (self.sound, self.video):
+            line.close()
         await self._connection.close()
         self.closed.set()
 
@@ -117,4 +147,19 @@ class Peer:
 
     def _check_open(self) -> None:
         if all(channel.readyState == "open" for channel in self._channels.values()):
+            for line in (self.sound, self.video):
+                line.settle()
             self._opened.set()
+
+
+def _connection(servers: Sequence[IceServer]) -> RTCPeerConnection:
+    from aiortc import (  # takes 0.5 s
+        RTCBundlePolicy,
+        RTCConfiguration,
+        RTCIceServer,
+        RTCPeerConnection,
+    )
+
+    ice = [RTCIceServer(server.urls, server.username, server.credential) for server in servers]
+    # One ICE transport for everything: nobody who speaks to us is too old to bundle (RFC 9143).
+    return RTCPeerConnection(RTCConfiguration(ice, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))

@@ -61,7 +61,9 @@ class PlayoutCounts:
 class PlayoutBuffer(Generic[T]):
     """Frames in by arrival, out by tick. Not thread-safe: one thread owns it.
 
-    ``waits``: seconds by which showing lies behind the fastest recent arrival.
+    ``waits``: seconds by which showing lies behind the fastest recent arrival. ``needs``: the
+    delay from capture that the frames ask for, up to a constant; ``floor``: what something else,
+    as their sound, asks for besides; ``delay``: what it is, or None before the first frame.
     """
 
     def __init__(self, tick_seconds: float, config: PlayoutConfig | None = None) -> None:
@@ -73,6 +75,8 @@ class PlayoutBuffer(Generic[T]):
         self._transits: deque[float] = deque(maxlen=self._config.window)
         self._held: dict[int, T] = {}
         self.waits = 0.0
+        self.needs: float | None = None
+        self.floor = float("-inf")
         self._shown: int | None = None
         self._delay: float | None = None
         self._updated = 0.0
@@ -116,6 +120,10 @@ class PlayoutBuffer(Generic[T]):
         """Return when ``due`` will have something, or None while nothing is held."""
         return self._due_at(min(self._held)) if self._held else None
 
+    @property
+    def delay(self) -> float | None:
+        return self._delay
+
     def _due_at(self, tick: int) -> float:
         return tick * self._tick_seconds + (self._delay or 0.0)
 
@@ -124,6 +132,8 @@ class PlayoutBuffer(Generic[T]):
         ordered = sorted(self._transits)
         wanted = ordered[min(int(len(ordered) * self._config.quantile), len(ordered) - 1)]
         wanted = min(wanted, ordered[0] + self._config.spread) + self._config.margin
+        self.needs = wanted
+        wanted = max(wanted, self.floor)
         if self._delay is None:
             self._delay = wanted
         else:
@@ -146,3 +156,4 @@ class PlayoutBuffer(Generic[T]):
         self._held.clear()
         self._shown = None
         self._delay = None
+        self.needs = None

@@ -28,16 +28,22 @@ def host_address(sdp: str) -> tuple[str, int]:
 
 
 def only_candidate(sdp: str, address: str, port: int) -> str:
-    """Return ``sdp`` with one host candidate, ``address:port``, in place of all its own."""
+    """Return ``sdp`` with one host candidate, ``address:port``, in place of all its own.
+
+    Every section that had candidates gets it: bundled sections repeat those of the first, and
+    aiortc reads the last.
+    """
     candidate = f"{_PREFIX}relay 1 udp 2130706431 {address} {port} typ host"
     lines: list[str] = []
-    placed = False
+    placed = False  # in this section
     for line in sdp.splitlines():
+        if line.startswith("m="):
+            placed = False
         if not line.startswith(_PREFIX):
             lines.append(line)
         elif not placed:
             lines.append(candidate)
             placed = True
-    if not placed:
+    if candidate not in lines:
         raise TalkcodecError("expected a session description with candidates, found none")
     return "\r\n".join(lines) + "\r\n"

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A window through OpenCV."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from talkcodec.media.sinks import ShownFrame
+
+_ESCAPE = 27
+
+
+class WindowSink:
+    """Shows the newest picture. Windows belong to one thread, on some systems the main one.
+
+    So ``show`` only keeps the picture, and whoever has that thread calls ``poll`` some fifty
+    times a second.
+    """
+
+    def __init__(self, title: str = "talkcodec") -> None:
+        self._title = title
+        self._newest: ShownFrame | None = None
+        self._drawn = False
+
+    def show(self, frame: ShownFrame) -> None:
+        """Keep ``frame`` for ``poll``, in place of one that was not drawn."""
+        self._newest = frame
+
+    def poll(self) -> bool:
+        """Draw what is new; False once Escape was pressed."""
+        frame, self._newest = self._newest, None
+        if frame is not None:
+            cv2.imshow(self._title, np.ascontiguousarray(frame.picture[:, :, ::-1]))
+            self._drawn = True
+        return not self._drawn or cv2.pollKey() != _ESCAPE
+
+    def close(self) -> None:
+        """Take the window away, if there is one."""
+        if self._drawn:
+            cv2.destroyWindow(self._title)

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A call: one peer connection, a sending half, a receiving half, or both.
+
+Two-way costs one association: both halves share channels, timers and lines. The connection may
+be replaced under them (a changed network, an ICE failure): sessions, encoder, decoder, playout
+and sound go on where they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from talkcodec.bitstream.control import ControlMessage
+from talkcodec.clock import Clock, SystemClock
+from talkcodec.errors import TalkcodecError
+from talkcodec.rtc.driver import Driver
+from talkcodec.rtc.duplex import DuplexSession, Notice
+from talkcodec.rtc.messages import Channel
+from talkcodec.rtc.peer import IceServer, Peer
+from talkcodec.rtc.receiving import ReceiverSession
+from talkcodec.rtc.sending import SenderSession
+
+if TYPE_CHECKING:
+    from talkcodec.rtc.lines import Line
+
+#: Seconds that the transport has to send what waits when a call ends.
+_DRAIN = 0.5
+
+
+class Half(Protocol):
+    """What a call needs of each of its halves. All methods belong to the event loop's thread."""
+
+    async def prepare(self) -> None:
+        """Load what takes long, off the event loop; called before each connection is made."""
+
+    def joined(self, call: Call) -> None:
+        """A connection stands: the first one, or another one in its place."""
+
+    def heard(self, notices: list[Notice]) -> None:
+        """The session has taken a message, and the other side told ``notices`` of its media."""
+
+    def over(self, reason: str) -> None:
+        """The other side or the path ended the call."""
+
+    async def finish(self) -> None:
+        """Do what remains to be done, and stop the threads."""
+
+
+class Sending(Half, Protocol):
+    """The half that sends; ``sender.Sender`` is one."""
+
+    @property
+    def session(self) -> SenderSession: ...
+
+
+class Receiving(Half, Protocol):
+    """The half that receives; ``receiver.Receiver`` is one."""
+
+    @property
+    def session(self) -> ReceiverSession: ...
+
+
+class Call:
+    """One end of a call. Make it, and the halves, inside a running event loop.
+
+    ::
+
+        sender, receiver = Sender(), Receiver(show)
+        call = Call(sender, receiver)
+        answer = await signal(await call.offer())    # by any signaling
+        await call.accept(answer)
+        ...                                          # sender.put(frame), from any thread
+        await call.close()
+
+    The other end says ``answer = await call.answer(offer)`` and ``await call.connected()``.
+
+    ``ice_servers``: STUN and TURN; none by default. ``patience``: seconds to wait for another
+    connection when one is gone, before the call ends; ``on_lost`` is called when that waiting
+    begins, so that signaling may call ``reconnect``, or ``offer`` and ``answer`` anew.
+    """
+
+    def __init__(
+        self,
+        sending: Sending | None = None,
+        receiving: Receiving | None = None,
+        *,
+        ice_servers: Sequence[IceServer] = (),
+        patience: float = 0.0,
+        on_lost: Callable[[], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if sending is None and receiving is None:
+            raise TalkcodecError("expected a half that sends or receives, found none")
+        self._halves: list[Half] = [half for half in (sending, receiving) if half is not None]
+        self._session = DuplexSession(
+            None if sending is None else sending.session,
+            None if receiving is None else receiving.session,
+        )
+        make = partial(Peer, ice_servers=tuple(ice_servers))
+        self._clock = clock or SystemClock()
+        self._driver = Driver(self._session, self._clock, self._heard, make)
+        self._patience = patience
+        self._on_lost = on_lost
+        self._used = False
+        self._over = asyncio.Event()
+        self._closing = False
+        self._guards: set[asyncio.Task[None]] = set()
+        self.connections = 0
+
+    @property
+    def sound(self) -> Line:
+        """The line for sound of the present connection."""
+        return self._driver.peer.sound
+
+    @property
+    def video(self) -> Line:
+        """The line for ordinary video of the present connection."""
+        return self._driver.peer.video
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection stands now."""
+        return self._driver.peer.is_open
+
+    @property
+    def dropped(self) -> int:
+        """Messages of the present connection that a full transport refused."""
+        return self._driver.peer.dropped
+
+    async def offer(self) -> str:
+        """Return a session description for the other end.
+
+        Called again, it begins another connection in place of the one there was.
+        """
+        _, offer = await asyncio.gather(self._prepare(), self._fresh().offer())
+        return offer
+
+    async def answer(self, offer: str) -> str:
+        """Take the other end's description and return ours. As ``offer``, it may be repeated."""
+        _, answer = await asyncio.gather(self._prepare(), self._fresh().answer(offer))
+        self._watch()
+        return answer
+
+    async def accept(self, answer: str) -> None:
+        """Take the answer to ``offer`` and wait until the connection stands.
+
+        Raises:
+            TalkcodecError: there was no offer, the answer is none, or no connection comes about.
+        """
+        if not self._used:
+            raise TalkcodecError("expected an offer before its answer, found none")
+        await self._driver.peer.accept(answer)
+        self._watch()
+        await self.connected()
+
+    async def connected(self) -> None:
+        """Wait until the connection stands; raises ``TalkcodecError`` if it does not in time."""
+        await self._driver.peer.opened()
+
+    async def reconnect(self, exchange: Callable[[str], Awaitable[str]]) -> None:
+        """Replace the connection: ``exchange`` carries the new offer over and returns the answer.
+
+        The other end does it by ``answer``. Frames go on being tracked, encoded and drawn.
+        """
+        await self.accept(await exchange(await self.offer()))
+
+    async def ended(self) -> None:
+        """Wait until the call is over: the other side left, the path is gone, or we failed."""
+        await self._over.wait()
+
+    def tell(self, message: ControlMessage, channel: Channel = Channel.CONTROL) -> None:
+        """Send ``message`` to the other end, or keep it until a connection stands."""
+        self._session.tell(message, channel)
+        self.pump()
+
+    def pump(self) -> None:
+        """Send what the halves' sessions have to send."""
+        self._driver.pump()
+
+    def end(self, reason: str) -> None:
+        """End the call because of ``reason``; the halves stop working. ``close`` is still due."""
+        if self._over.is_set():
+            return
+        self._over.set()
+        if not self._closing:
+            for half in self._halves:
+                half.over(reason)
+
+    async def close(self) -> None:
+        """Finish both halves, say farewell and end the connection; may be called again."""
+        self._closing = True
+        await asyncio.gather(*(half.finish() for half in self._halves))
+        for guard in self._guards:
+            guard.cancel()
+        await asyncio.gather(*self._guards, return_exceptions=True)
+        self._session.end()
+        await self._driver.close(drain=_DRAIN)
+        self._over.set()
+
+    async def _prepare(self) -> None:
+        await asyncio.gather(*(half.prepare() for half in self._halves))
+
+    def _fresh(self) -> Peer:
+        """Return a peer that was not used before."""
+        if self._closing or self._over.is_set():
+            raise TalkcodecError("expected a call that goes on, found it ended")
+        if self._used:
+            self._guard(self._driver.renew().close())
+        self._used = True
+        return self._driver.peer
+
+    def _watch(self) -> None:
+        self._guard(self._accompany(self._driver.peer))
+
+    def _guard(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._guards.add(task)
+        task.add_done_callback(self._guards.discard)
+
+    async def _accompany(self, peer: Peer) -> None:
+        """Greet when ``peer`` stands; when it is gone, wait for another one or end the call."""
+        try:
+            await peer.opened()
+        except TalkcodecError:
+            pass  # whoever waits for it is told
+        else:
+            self.connections += 1
+            for half in self._halves:
+                half.joined(self)
+            self.pump()
+            await peer.closed.wait()
+        if peer is not self._driver.peer or self._over.is_set():
+            return
+        if self._patience > 0:
+            if self._on_lost is not None:
+                self._on_lost()
+            await asyncio.sleep(self._patience)
+        if peer is self._driver.peer or not self._driver.peer.is_open:
+            self.end("the connection is gone")
+
+    def _heard(self) -> None:
+        notices = self._session.notices()
+        for half in self._halves:
+            half.heard(notices)
+        if self._session.ended is not None:
+            self.end(self._session.ended)
