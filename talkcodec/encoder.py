@@ -35,6 +35,7 @@ from talkcodec.face import FaceTracker, open_tracker
 from talkcodec.motion.fit import fit_identity, fit_state, neutral_shape
 from talkcodec.motion.quantise import quantise_group
 from talkcodec.motion.smooth import OneEuroFilter, SmoothingConfig
+from talkcodec.names import DEFAULT_RENDERER, RendererName
 from talkcodec.preprocess.window import CropWindow
 from talkcodec.reference.codec import CodecId, open_decoder, open_encoder
 from talkcodec.reference.policy import RefreshConfig, RefreshPolicy
@@ -70,7 +71,8 @@ class EncoderConfig:
     keeps, 1 to 8. ``codec``: of reference pictures. ``startup``: seconds to wait for a frame
     with open eyes before the first reference is sent regardless. ``acknowledged``: draw only from
     references that ``Encoder.acknowledge`` was told of, as a call must, whose receiver would
-    otherwise stand still while a reference travels.
+    otherwise stand still while a reference travels. ``renderer``: what the receiver is taken to
+    draw with, when its picture is foreseen.
     """
 
     size: int = CANVAS
@@ -85,6 +87,7 @@ class EncoderConfig:
     refresh: RefreshConfig = field(default_factory=RefreshConfig)
     layers: LayerConfig = field(default_factory=LayerConfig)
     smoothing: SmoothingConfig = LIGHT
+    renderer: RendererName = DEFAULT_RENDERER
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +123,7 @@ class Encoder:
         self._tables = weights.tables()
         self._tracker = tracker or open_tracker()
         self._window = CropWindow(self.config.size)
-        self._scene = Scene(self.config.bank)
+        self._scene = Scene(self.config.bank, renderer=self.config.renderer)
         self._model = self._scene.model
         self._layers = LayerMemory()
         layers = self.config.layers
