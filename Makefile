@@ -31,7 +31,7 @@ $(VENV)/.torch: $(VENV)/.live requirements/torch.txt
 	@touch $@
 
 # Everything but Ray. One command, so that pip sees that equal pins are equal.
-DEV := dev call metrics mediapipe train teacher
+DEV := dev call metrics mediapipe train teacher stats
 $(VENV)/.dev: $(VENV)/.torch $(DEV:%=requirements/%.txt)
 	$(PIP) install --quiet --no-deps $(DEV:%=-r requirements/%.txt)
 	@touch $@

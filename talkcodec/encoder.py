@@ -28,6 +28,7 @@ from talkcodec.bitstream import (
     StreamHeader,
     coarse_copy,
     encode_group,
+    recent_groups,
     to_quantiser,
 )
 from talkcodec.clock import NullStopwatch, Stopwatch
@@ -41,7 +42,7 @@ from talkcodec.reference.codec import CodecId, open_decoder, open_encoder
 from talkcodec.reference.policy import RefreshConfig, RefreshPolicy
 from talkcodec.render.measure import small_luma
 from talkcodec.scene import Drawing, LayerMemory, Scene
-from talkcodec.types import CANVAS, F64, I32, U8, FaceObservation, Frame, Packet
+from talkcodec.types import CANVAS, F64, I32, U8, FaceObservation, Frame, Packet, StreamSettings
 
 #: A pause of more ticks than this between two frames ends a group early.
 MAX_PAUSE = 8
@@ -132,6 +133,8 @@ class Encoder:
         self._analyst = Analyst(self._scene, self._layers, self._tables, layers)
         self._policy = RefreshPolicy(self.config.refresh)
         self._smoother = OneEuroFilter(self.config.smoothing)
+        self._settings = StreamSettings()
+        self._coarse = False
         self._pictures = open_encoder(self.config.codec, self.config.size)
         self._shown = open_decoder(self.config.codec, self.config.size)
         self._identity: I32 | None = None
@@ -139,7 +142,7 @@ class Encoder:
         self._waiting: list[Sample] = []
         self._pending: list[Sample] = []
         self._last_tick = -1
-        self._last_group: MotionGroup | None = None
+        self._sent: list[MotionGroup] = []  # of the last 4 frames, oldest first
         self._sequence = -1
         self._used: dict[int, int] = {}
         self._floor = 0.05
@@ -160,6 +163,16 @@ class Encoder:
     def canvas(self, frame: Frame) -> U8:
         """Return the part of ``frame`` that the codec sees now: uint8 (S, S, 3)."""
         return self._window.crop(frame.picture)
+
+    def adapt(self, settings: StreamSettings) -> None:
+        """Go on with other ``settings``; frames that wait for their group keep waiting for it."""
+        self.config = replace(
+            self.config,
+            group=settings.group,
+            quantiser=settings.quantiser,
+            redundancy=settings.redundancy,
+        )
+        self._settings = settings
 
     def request_reference(self) -> None:
         """Ask for a new key reference with the next group, as after a receiver lost its bank."""
@@ -188,11 +201,12 @@ class Encoder:
     def encode(self, frame: Frame) -> list[Packet]:
         """Take one frame and return the packets that are complete now, often none.
 
-        A frame that falls on the tick of an earlier one is dropped; a frame without a face
+        A frame that falls on the tick of an earlier one is dropped, or on one that the frame rate's
+        divisor leaves out; a frame without a face
         yields nothing, and the receiver holds the last picture.
         """
         tick = self.tick(frame)
-        if tick <= self._last_tick:
+        if self._last_tick >= 0 and tick - self._last_tick < self._settings.divisor:
             return []
         with self._stopwatch.stage("track"):
             seen = self._tracker.track(frame.picture, float(frame.time))
@@ -223,7 +237,7 @@ class Encoder:
         out = self._close_group()
         self._waiting.clear()
         self._smoother.reset()
-        self._last_group = None
+        self._sent.clear()
         if returned:
             # Perhaps another person: nothing that was sent of the last one may be drawn from.
             self._identity = None
@@ -310,7 +324,7 @@ class Encoder:
             states = np.stack([sample.state for sample in samples])
             self._trace(GroupTrace(states, group, choice.reference.state, choice.error))
         data = encode_group(group, choice.reference.state, self._tables)
-        self._last_group = group
+        self._sent = recent_groups([*self._sent, group])
         self._layers.keep(group)
         return [*out, Packet("motion", data, group.tick)]
 
@@ -324,9 +338,9 @@ class Encoder:
         gaps = tuple(b - a for a, b in pairwise(ticks))
         sequence = choice.reference.sequence
         group = MotionGroup(ticks[0], gaps, sequence, quantiser, rows, choice.flow)
-        before = self._last_group
-        if self.config.redundancy and before is not None and ticks[0] - before.tick < 256:
-            return replace(group, redundant=coarse_copy(before, group))
+        recent = [before for before in self._sent if ticks[0] - before.tick < 256]
+        if self.config.redundancy and recent:
+            return replace(group, redundant=coarse_copy(recent, group))
         return group
 
     def _wants_reference(self, sample: Sample, group: MotionGroup) -> bool:
@@ -344,6 +358,10 @@ class Encoder:
 
     def _send_reference(self, sample: Sample, *, key: bool) -> Packet:
         """Code ``sample`` as a reference and admit it to the scene, as the receiver will."""
+        if key and self._coarse != self._settings.coarse:
+            self._coarse = self._settings.coarse
+            self._pictures.close()
+            self._pictures = open_encoder(self.config.codec, self.config.size, coarse=self._coarse)
         with self._stopwatch.stage("reference encode"):
             coded = self._pictures.encode(sample.picture, key=key)
         self._sequence = (self._sequence + 1) % 256

@@ -2,7 +2,7 @@
 """From packet sizes to kbit/s, alone and with what the network adds to them.
 
 Ours is counted as a call sends it (``talkcodec.rtc``): a message for each group, references in
-chunks, an acknowledgement for each of these, and the receiver's reports. The channel's constants
+chunks with their answers, and the receiver's reports. The channel's constants
 were measured on a pair of aiortc 1.16 peers over IPv4 (figures in tests/bench/test_rates.py),
 RTP's are its header sizes. Classical codecs are charged neither RTCP nor header extensions,
 nobody the handshake and keep-alive, nor repairs: nothing is lost here.
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from talkcodec.bitstream.chunks import fragment
-from talkcodec.bitstream.control import Acknowledge, ReceiverReport, serialize_control
+from talkcodec.bitstream.control import Acknowledge, serialize_control
+from talkcodec.bitstream.report import Arrival, PathReport
 from talkcodec.types import PacketKind
 
 #: IPv4 20 + UDP 8 + RTP 12 + SRTP tag 10; the payload header depends on the codec.
@@ -27,9 +28,13 @@ CHANNEL_HEADER = 95
 #: The selective acknowledgement that answers each of them.
 CHANNEL_ACK = 93
 #: Bytes of a reference's chunk at most, as ``talkcodec.rtc.references.PaceConfig`` has it.
-CHUNK = 600
+CHUNK = 450
 #: Seconds between the receiver's reports, as ``talkcodec.rtc.receiving`` has it.
 REPORT_INTERVAL = 2.0
+#: Groups a second that a report lists: 25 frames a second in threes.
+GROUPS = 25 / 3
+#: Parity chunks of a reference on a clean path.
+PARITY = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +77,19 @@ def message_wire(size: int) -> int:
 
 def reference_wire(size: int) -> int:
     """Bytes on the wire of a reference of ``size`` bytes: its chunks and the answer to them."""
-    chunks = fragment(bytes(size), 0, CHUNK)
-    answer = serialize_control(Acknowledge(0))
-    return sum(message_wire(len(chunk)) for chunk in chunks) + message_wire(len(answer))
+    chunks = [chunk.serialize() for chunk in fragment(bytes(size), 0, CHUNK, PARITY)]
+    answer = len(serialize_control(Acknowledge(0)))
+    # Each chunk is answered by a short report, that the next may leave.
+    report = len(PathReport(0, 0, 0, (Arrival(0, 0, chunk=True),), (0, 1, 2, 3)).serialize())
+    both = sum(message_wire(len(chunk)) + message_wire(report) for chunk in chunks)
+    return both + message_wire(answer)
 
 
 def reports_wire(seconds: float) -> float:
     """Bytes on the wire, on average, of the receiver's reports in ``seconds`` of a call."""
     # A few seconds into a call, with a bank of four.
-    report = serialize_control(ReceiverReport(250, 80, 0, 120, (0, 1, 2, 3)))
+    arrivals = tuple(Arrival(0, 0) for _ in range(round(GROUPS * REPORT_INTERVAL)))
+    report = PathReport(0, 0, 120, arrivals, (0, 1, 2, 3)).serialize()
     return message_wire(len(report)) * seconds / REPORT_INTERVAL
 
 

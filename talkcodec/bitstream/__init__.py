@@ -5,7 +5,7 @@
 raises ``BitstreamError``; sizes are bounded before anything is allocated.
 """
 
-from talkcodec.bitstream.chunks import Chunk, Reassembler, fragment
+from talkcodec.bitstream.chunks import Chunk, Missing, Reassembler, fragment
 from talkcodec.bitstream.coding import decode_group, encode_group
 from talkcodec.bitstream.container import TkcReader, TkcWriter
 from talkcodec.bitstream.control import (
@@ -14,7 +14,6 @@ from talkcodec.bitstream.control import (
     ControlMessage,
     Hello,
     Nack,
-    ReceiverReport,
     RequestReference,
     Stream,
     parse_control,
@@ -28,9 +27,11 @@ from talkcodec.bitstream.motion import (
     MotionGroup,
     coarse_copy,
     parse_group_header,
+    recent_groups,
 )
 from talkcodec.bitstream.quantiser import MULTIPLIERS, rescale, to_quantiser
 from talkcodec.bitstream.reference import Reference
+from talkcodec.bitstream.report import Arrival, PathReport
 from talkcodec.bitstream.wire import LIMITS, Limits, WireKind, classify, unwrap
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "MAX_GROUP",
     "MULTIPLIERS",
     "Acknowledge",
+    "Arrival",
     "Bye",
     "Chunk",
     "ControlMessage",
@@ -45,10 +47,11 @@ __all__ = [
     "GroupHeader",
     "Hello",
     "Limits",
+    "Missing",
     "MotionGroup",
     "Nack",
+    "PathReport",
     "Reassembler",
-    "ReceiverReport",
     "Reference",
     "RequestReference",
     "Stream",
@@ -63,6 +66,7 @@ __all__ = [
     "fragment",
     "parse_control",
     "parse_group_header",
+    "recent_groups",
     "rescale",
     "serialize_control",
     "to_quantiser",

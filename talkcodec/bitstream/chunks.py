@@ -7,11 +7,16 @@ from binascii import crc_hqx
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
+from talkcodec.bitstream.erasure import MAX_DATA, MAX_PARITY, add_parity, recover
 from talkcodec.bitstream.wire import CHUNK, LIMITS, ByteReader, Limits
 from talkcodec.errors import BitstreamError
 
 MAX_CHUNKS = 255
-_HEADER_BYTES = 6
+
+#: Bytes of a chunk before its payload.
+CHUNK_HEADER = 10
+
+_ANSWER = 0x80
 _REMEMBERED = 16
 
 
@@ -22,111 +27,162 @@ def crc16(data: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Piece ``index`` of ``count`` of the reference ``sequence``.
+    """Piece ``index`` of the reference ``sequence``: data below ``count``, else parity.
 
-    ``tag``: the message's CRC-16; pieces belong together when sequence, count and tag agree.
+    ``tag``: the message's CRC-16; ``length``: its bytes. ``parity``: pieces of parity, 0 to 16.
+    Pieces belong together when all of these agree but index, answer and payload. ``answer``: the
+    receiver shall report at once.
     """
 
     sequence: int
     tag: int
+    length: int
     index: int
     count: int
+    parity: int
+    answer: bool
     payload: bytes
+
+    @property
+    def message(self) -> tuple[int, int, int, int, int]:
+        """What all chunks of one message share."""
+        return self.sequence, self.tag, self.length, self.count, self.parity
 
     def serialize(self) -> bytes:
         head = bytes((CHUNK, self.sequence)) + self.tag.to_bytes(2, "little")
-        return head + bytes((self.index, self.count)) + self.payload
+        shape = bytes((self.index, self.count, self.parity | _ANSWER * self.answer))
+        return head + self.length.to_bytes(3, "little") + shape + self.payload
 
     @classmethod
-    def parse(cls, data: bytes) -> Chunk:
+    def parse(cls, data: bytes, limits: Limits = LIMITS) -> Chunk:
         """Raises ``BitstreamError`` for anything that is not a chunk."""
         reader = ByteReader(data, "a chunk")
         kind, sequence, tag = reader.uint(1), reader.uint(1), reader.uint(2)
-        index, count = reader.uint(1), reader.uint(1)
-        if kind != CHUNK or index >= count:
-            raise BitstreamError(f"expected a chunk, found type {kind}, piece {index} of {count}")
-        payload = reader.rest()
-        if not payload:
-            raise BitstreamError("expected a piece of a reference, found nothing in the chunk")
-        return cls(sequence, tag, index, count, payload)
+        length, index, count = reader.uint(3), reader.uint(1), reader.uint(1)
+        bits = reader.uint(1)
+        parity, payload = bits & ~_ANSWER, reader.rest()
+        most = MAX_DATA if parity else MAX_CHUNKS
+        if kind != CHUNK or not index < count + parity or count > most or parity > MAX_PARITY:
+            raise BitstreamError(
+                f"expected a chunk, found type {kind}, piece {index} of {count} and {parity}"
+            )
+        if length > limits.reference:
+            raise BitstreamError(
+                f"expected a reference of {limits.reference} bytes at most, found {length}"
+            )
+        expected = _piece_size(length, index, count)
+        if expected is None or len(payload) != expected:
+            raise BitstreamError(
+                f"expected {expected} bytes as piece {index} of {count} of {length} bytes,"
+                f" found {len(payload)}"
+            )
+        return cls(sequence, tag, length, index, count, parity, bool(bits & _ANSWER), payload)
 
 
-def fragment(message: bytes, sequence: int, mtu: int = 1000) -> list[bytes]:
+def _piece_size(length: int, index: int, count: int) -> int | None:
+    """Return the bytes of piece ``index``, or None when so many pieces cannot be."""
+    size = -(-length // count) if count else 0
+    last = length - (count - 1) * size
+    if size == 0 or last <= 0:
+        return None
+    return last if index == count - 1 else size
+
+
+def fragment(message: bytes, sequence: int, mtu: int = 1000, parity: int = 0) -> list[Chunk]:
     """Split a serialized reference into chunks of at most ``mtu`` bytes, evenly sized.
 
-    Raises ``ValueError`` when 255 chunks are not enough or there is nothing to send.
+    ``parity`` chunks follow those of data, as far as the code allows: at most 16, and none when
+    more than 64 chunks of data are needed. Raises ``ValueError`` when 255 chunks are not enough
+    or there is nothing to send.
     """
-    room = mtu - _HEADER_BYTES
+    room = mtu - CHUNK_HEADER
     count = -(-len(message) // room) if room > 0 else 0
     if not 1 <= count <= MAX_CHUNKS:
         raise ValueError(f"expected 1 to {MAX_CHUNKS} chunks, found {count} of {mtu} bytes")
     size = -(-len(message) // count)
     pieces = [message[at : at + size] for at in range(0, len(message), size)]
+    count = len(pieces)
+    parity = min(parity, MAX_PARITY) if count <= MAX_DATA else 0
+    padded = [*pieces[:-1], pieces[-1].ljust(size, b"\0")]
+    extra = add_parity(padded, parity) if parity else []
     tag = crc16(message)
     return [
-        Chunk(sequence, tag, index, len(pieces), piece).serialize()
-        for index, piece in enumerate(pieces)
+        Chunk(sequence, tag, len(message), index, count, parity, False, piece)
+        for index, piece in enumerate(pieces + extra)
     ]
 
 
 @dataclass(slots=True)
 class _Partial:
     pieces: dict[int, bytes] = field(default_factory=dict)
-    size: int = 0
+    newest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What an unfinished message lacks.
+
+    ``needed``: chunks, any of ``absent``. ``coming``: chunks above the newest index that came,
+    which a sender in order has yet to send.
+    """
+
+    needed: int
+    absent: tuple[int, ...]
+    coming: int
 
 
 class Reassembler:
-    """Collects chunks, in any order and repeated, until a reference is whole.
+    """Collects chunks, in any order and repeated, until a reference can be made whole.
 
-    Holds at most ``pending`` unfinished messages of ``limits.reference`` bytes each. When one
-    more begins, the one begun first is dropped; ``dropped`` counts these and the ones that
-    turned out corrupt or too large.
+    Holds at most ``pending`` unfinished messages, of ``limits.reference`` bytes and as much
+    parity each. When one more begins, the one begun first is dropped; ``dropped`` counts these
+    and the ones that turned out corrupt. ``recovered`` counts messages that parity completed.
     """
 
     def __init__(self, limits: Limits = LIMITS, pending: int = 4) -> None:
         self._limits = limits
         self._pending = pending
-        self._partial: OrderedDict[tuple[int, int, int], _Partial] = OrderedDict()
-        self._finished: deque[tuple[int, int, int]] = deque(maxlen=_REMEMBERED)
+        self._partial: OrderedDict[tuple[int, ...], _Partial] = OrderedDict()
+        self._finished: deque[tuple[int, ...]] = deque(maxlen=_REMEMBERED)
         self.dropped = 0
+        self.recovered = 0
 
-    def accept(self, data: bytes) -> bytes | None:
+    def accept(self, chunk: Chunk) -> bytes | None:
         """Take one chunk; return the whole message when this completes it, else None.
 
-        Raises ``BitstreamError`` for what is no chunk, and for a message that is too large or
-        does not match its CRC once whole.
+        Raises ``BitstreamError`` for a message that does not match its CRC once whole.
         """
-        chunk = Chunk.parse(data)
-        key = (chunk.sequence, chunk.tag, chunk.count)
-        if key in self._finished:
+        if chunk.message in self._finished:
             return None
-        partial = self._open(key)
-        if chunk.index not in partial.pieces:
-            partial.pieces[chunk.index] = chunk.payload
-            partial.size += len(chunk.payload)
-        if partial.size > self._limits.reference:
-            self._drop(key)
-            raise BitstreamError(
-                f"expected a reference of {self._limits.reference} bytes at most, found more"
-            )
+        partial = self._open(chunk.message)
+        partial.pieces.setdefault(chunk.index, chunk.payload)
+        partial.newest = max(partial.newest, chunk.index)
         if len(partial.pieces) < chunk.count:
             return None
-        message = b"".join(partial.pieces[index] for index in range(chunk.count))
+        message = self._join(partial, chunk)
         if crc16(message) != chunk.tag:
-            self._drop(key)
+            self._drop(chunk.message)
             raise BitstreamError(f"expected CRC {chunk.tag:04x}, found {crc16(message):04x}")
-        del self._partial[key]
-        self._finished.append(key)
+        del self._partial[chunk.message]
+        self._finished.append(chunk.message)
         return message
 
-    def missing(self, sequence: int) -> tuple[int, ...]:
-        """Return the chunk indexes still wanted for the newest message of ``sequence``."""
-        for key, partial in reversed(self._partial.items()):
-            if key[0] == sequence:
-                return tuple(index for index in range(key[2]) if index not in partial.pieces)
-        return ()
+    def missing(self, sequence: int) -> Missing | None:
+        """Return what the newest unfinished message of ``sequence`` lacks, if there is one."""
+        for (number, _, _, count, parity), partial in reversed(self._partial.items()):
+            if number == sequence:
+                absent = [i for i in range(count + parity) if i not in partial.pieces]
+                coming = sum(index > partial.newest for index in absent)
+                return Missing(count - len(partial.pieces), tuple(absent), coming)
+        return None
 
-    def _open(self, key: tuple[int, int, int]) -> _Partial:
+    def _join(self, partial: _Partial, chunk: Chunk) -> bytes:
+        size = -(-chunk.length // chunk.count)
+        pieces = {index: piece.ljust(size, b"\0") for index, piece in partial.pieces.items()}
+        self.recovered += any(index not in pieces for index in range(chunk.count))
+        return b"".join(recover(pieces, chunk.count, chunk.parity))[: chunk.length]
+
+    def _open(self, key: tuple[int, ...]) -> _Partial:
         partial = self._partial.get(key)
         if partial is None:
             if len(self._partial) >= self._pending:
@@ -134,6 +190,6 @@ class Reassembler:
             partial = self._partial[key] = _Partial()
         return partial
 
-    def _drop(self, key: tuple[int, int, int]) -> None:
+    def _drop(self, key: tuple[int, ...]) -> None:
         del self._partial[key]
         self.dropped += 1

@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from time import perf_counter
 
-from talkcodec.bitstream.chunks import Reassembler, crc16, fragment
+from talkcodec.bitstream.chunks import Chunk, Reassembler, crc16, fragment
 from talkcodec.bitstream.coding import decode_group, encode_group
 from talkcodec.bitstream.container import MAGIC, TkcReader
 from talkcodec.bitstream.control import (
@@ -27,7 +27,6 @@ from talkcodec.bitstream.control import (
     Bye,
     Hello,
     Nack,
-    ReceiverReport,
     RequestReference,
     Stream,
     parse_control,
@@ -35,6 +34,7 @@ from talkcodec.bitstream.control import (
 )
 from talkcodec.bitstream.header import StreamHeader
 from talkcodec.bitstream.reference import Reference
+from talkcodec.bitstream.report import Arrival, PathReport
 from talkcodec.bitstream.samples import sample_file, sample_stream, sample_tables
 from talkcodec.bitstream.wire import classify, write_varint
 from talkcodec.errors import BitstreamError
@@ -62,10 +62,10 @@ class Target:
     def _seeds(self, packets: list[Packet], random: Random) -> list[bytes]:
         data = [packet.data for packet in packets]
         chunks = [
-            chunk
+            chunk.serialize()
             for packet in packets
             if packet.kind == "reference"
-            for chunk in fragment(packet.data, packet.data[2], 60)
+            for chunk in fragment(packet.data, packet.data[2], 60, parity=3)
         ]
         control = [
             serialize_control(message)
@@ -76,10 +76,11 @@ class Target:
                 Nack(3, None),
                 Acknowledge(7),
                 RequestReference(),
-                ReceiverReport(1 << 40, 1000, 30, 120, (1, 2, 3)),
                 Bye("done"),
             )
         ]
+        arrivals = (Arrival(75, 900), Arrival(0x0302, 20, chunk=True), Arrival(78, 0))
+        control.append(PathReport(1 << 31, 1000, 120, arrivals, (1, 2, 3)).serialize())
         files = [sample_file(packets[:count]) for count in (1, 4, 8)]
         motion = [packet.data for packet in packets if packet.kind == "motion"]
         random.shuffle(motion)
@@ -106,9 +107,13 @@ class Target:
         elif kind == "control":
             message = parse_control(data)
             same = parse_control(serialize_control(message)) == message
+        elif kind == "report":
+            report = PathReport.parse(data)
+            same = PathReport.parse(report.serialize()) == report
         else:
-            self.reassembler.accept(data)
-            same = True
+            chunk = Chunk.parse(data)
+            self.reassembler.accept(chunk)
+            same = Chunk.parse(chunk.serialize()) == chunk
         if not same:
             raise AssertionError(f"a {kind} differs after serialize and parse")
         return kind

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -87,11 +88,28 @@ class GroupHeader:
     redundant: bool
 
 
-def coarse_copy(group: MotionGroup, following: MotionGroup) -> MotionGroup:
-    """Return ``group`` as ``following`` may carry it: coarsest quantiser, nothing riding along."""
-    rows = [rescale(row, group.quantiser, COARSEST) for row in group.states.tolist()]
+def recent_groups(groups: Sequence[MotionGroup]) -> list[MotionGroup]:
+    """Return the last of ``groups``, oldest first, whose frames fit one copy: whole groups."""
+    kept: list[MotionGroup] = []
+    for group in reversed(groups):
+        if sum(len(other.states) for other in [*kept, group]) > MAX_GROUP:
+            break
+        kept.insert(0, group)
+    return kept
+
+
+def coarse_copy(groups: Sequence[MotionGroup], following: MotionGroup) -> MotionGroup:
+    """Return ``groups``, oldest first and 4 frames at most, as ``following`` may carry them.
+
+    Coarsest quantiser, nothing riding along.
+    """
+    ticks = [tick for group in groups for tick in group.ticks]
+    rows = [
+        rescale(row, group.quantiser, COARSEST) for group in groups for row in group.states.tolist()
+    ]
+    gaps = tuple(later - earlier for earlier, later in pairwise(ticks))
     states = np.array(rows, dtype=np.int32)
-    return MotionGroup(group.tick, group.gaps, following.reference, COARSEST, states)
+    return MotionGroup(ticks[0], gaps, following.reference, COARSEST, states)
 
 
 def parse_group_header(data: bytes) -> GroupHeader:

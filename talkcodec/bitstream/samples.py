@@ -106,7 +106,7 @@ def sample_stream(
             meaning.append(reference)
         group = sample_group(random, tables, reference, tick)
         if previous and random.random() < 0.5:
-            group = replace(group, redundant=coarse_copy(previous, group))
+            group = replace(group, redundant=coarse_copy([previous], group))
         packets.append(Packet("motion", encode_group(group, reference.state, tables), tick))
         meaning.append(group)
         previous = group

@@ -13,10 +13,11 @@ from talkcodec.errors import BitstreamError, TruncatedError
 #: Version of FORMAT.md. Any change in produced or accepted bytes raises it.
 VERSION = 1
 
-#: What a first byte announces. ``chunk`` and ``control`` exist between peers, not in files.
-WireKind = Literal["header", "reference", "motion", "chunk", "control"]
+#: What a first byte announces. ``chunk``, ``control`` and ``report`` exist
+#: between peers, not in files.
+WireKind = Literal["header", "reference", "motion", "chunk", "control", "report"]
 
-HEADER, REFERENCE, CHUNK, CONTROL, END = 0x01, 0x02, 0x03, 0x04, 0x05
+HEADER, REFERENCE, CHUNK, CONTROL, END, REPORT = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 MOTION = 0x80
 
 _KINDS: dict[int, WireKind] = {
@@ -24,6 +25,7 @@ _KINDS: dict[int, WireKind] = {
     REFERENCE: "reference",
     CHUNK: "chunk",
     CONTROL: "control",
+    REPORT: "report",
 }
 
 #: Ticks are below 2**48, a state's integers within ±2**20.

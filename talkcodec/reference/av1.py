@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 KEY_QUALITY = 120
 INTER_QUALITY = 150
 
+#: The same two for slow paths, where the picture would otherwise come late.
+COARSE = (150, 165)
+
 #: SVT-AV1's effort. A key picture of 256² takes 10 ms at 8, 18 at 6, 32 at 4; a predicted one 5,
 #: 7, 12. For the same LPIPS 6 needs 8 % fewer bytes than 8, and 4 another 4 % fewer.
 PRESET = 6

@@ -133,15 +133,18 @@ def check_data(data: bytes) -> bytes:
     return data
 
 
-def open_encoder(codec: CodecId, side: int) -> PictureEncoder:
-    """Open the encoder of ``codec`` for pictures of ``side`` pixels with default settings."""
+def open_encoder(codec: CodecId, side: int, *, coarse: bool = False) -> PictureEncoder:
+    """Open the encoder of ``codec`` for pictures of ``side`` pixels with default settings.
+
+    ``coarse``: for slow paths, two thirds of the bytes.
+    """
     if codec == CodecId.AV1:
-        from talkcodec.reference.av1 import Av1PictureEncoder
+        from talkcodec.reference import av1
 
-        return Av1PictureEncoder(side)
-    from talkcodec.reference.webp import WebPEncoder
+        return av1.Av1PictureEncoder(side, *av1.COARSE) if coarse else av1.Av1PictureEncoder(side)
+    from talkcodec.reference import webp
 
-    return WebPEncoder(side)
+    return webp.WebPEncoder(side, webp.COARSE if coarse else webp.QUALITY)
 
 
 def open_decoder(codec: int, side: int) -> PictureDecoder:

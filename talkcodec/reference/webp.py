@@ -24,6 +24,9 @@ from talkcodec.types import U8
 #: Pillow's scale: 0 (worst) to 100. As good as the AV1 default by LPIPS, at 2.8 kB for 256².
 QUALITY = 45
 
+#: The same for slow paths.
+COARSE = 22
+
 _RIFF_BYTES = 20
 
 

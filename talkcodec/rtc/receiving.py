@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from talkcodec.bitstream import classify, parse_group_header
+from talkcodec.bitstream import StreamHeader, classify, parse_group_header
 from talkcodec.bitstream.chunks import Chunk, Reassembler
 from talkcodec.bitstream.control import (
     Acknowledge,
@@ -25,18 +25,15 @@ from talkcodec.bitstream.control import (
     ControlMessage,
     Hello,
     Nack,
-    ReceiverReport,
     RequestReference,
     Stream,
     parse_control,
     serialize_control,
 )
 from talkcodec.errors import BitstreamError
+from talkcodec.rtc.arrivals import ArrivalLog
 from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
 from talkcodec.rtc.references import RepairConfig, RepairSchedule
-
-#: Seconds between reports: each costs about 200 B on the wire, answers included.
-REPORT_INTERVAL = 2.0
 
 #: Completed references remembered, in order not to ask for them again.
 _REMEMBERED = 32
@@ -74,9 +71,15 @@ class ReceiverSession:
         self._given_up = 0
         self._complete: deque[int] = deque(maxlen=_REMEMBERED)
         self._newest: int | None = None
-        self._report_at: float | None = None
-        self._fare = ReceiverReport(tick=0, received=0, lost=0, delay_ms=0, held=())
+        self._arrivals = ArrivalLog()
+        self._delay = 0.0
+        self._held: tuple[int, ...] = ()
         self._hello = hello
+
+    @property
+    def references_recovered(self) -> int:
+        """References that parity completed, without a request."""
+        return self._reassembler.recovered
 
     @property
     def references_given_up(self) -> int:
@@ -85,8 +88,7 @@ class ReceiverSession:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take one message of the sender."""
-        if self._report_at is None:
-            self._report_at = now + REPORT_INTERVAL
+        self._arrivals.started(now)
         try:
             self._takers()[classify(data)](data, now)
         except BitstreamError:
@@ -107,10 +109,9 @@ class ReceiverSession:
         self.counts.requests += 1
         self._answer(RequestReference(), Channel.CONTROL)
 
-    def fare(self, tick: int, delay: float, held: tuple[int, ...]) -> None:
-        """Note what the next report says: newest tick shown, playout delay (s), the bank."""
-        delay_ms = min(max(round(delay * 1000), 0), 0xFFFF)
-        self._fare = ReceiverReport(max(tick, 0), 0, 0, delay_ms, held)
+    def fare(self, delay: float, held: tuple[int, ...]) -> None:
+        """Note what the next report says: playout delay (s), the bank."""
+        self._delay, self._held = delay, held
 
     def end(self, reason: str = "") -> None:
         """Queue a farewell."""
@@ -120,19 +121,16 @@ class ReceiverSession:
         """Return the messages to send now; while bytes wait in the transport, no requests."""
         if backlog == 0:
             self._make_requests(now)
-        if self._report_at is not None and now >= self._report_at:
-            self._report_at = now + REPORT_INTERVAL
-            fare = self._fare
-            # Only the sender knows how many groups there were: ``lost`` is left to it.
-            report = ReceiverReport(fare.tick, self.counts.groups, 0, fare.delay_ms, fare.held)
-            self._answer(report, Channel.REFERENCE)
+        report = self._arrivals.due(now, self._delay, self._held)
+        if report is not None:
+            self._put(Outgoing(Channel.REFERENCE, report.serialize()))
         messages = list(self._waiting)
         self._waiting.clear()
         return messages
 
     def next_deadline(self) -> float | None:
         """Return when a request or a report is due, or None before the first message."""
-        times = [self._schedule.next_due(), self._report_at]
+        times = [self._schedule.next_due(), self._arrivals.next_due()]
         return min((time for time in times if time is not None), default=None)
 
     def _takers(self) -> dict[str, Callable[[bytes, float], None]]:
@@ -140,6 +138,7 @@ class ReceiverSession:
             "motion": self._take_motion,
             "chunk": self._take_chunk,
             "control": self._take_control,
+            "report": self._take_foreign,
             "header": self._take_foreign,
             "reference": self._take_foreign,
         }
@@ -147,19 +146,21 @@ class ReceiverSession:
     def _take_motion(self, data: bytes, now: float) -> None:
         header = parse_group_header(data)
         self.counts.groups += 1
+        self._arrivals.motion(header, now)
         # A reference may stay in use long after its arrival was forgotten.
-        if header.reference not in (*self._complete, *self._fare.held):
+        if header.reference not in (*self._complete, *self._held):
             self._schedule.wanted(header.reference, now)
         self._deliver(data)
 
     def _take_chunk(self, data: bytes, now: float) -> None:
         chunk = Chunk.parse(data)
-        message = self._reassembler.accept(data)
+        self._arrivals.chunk(chunk.sequence, chunk.index, now, answer=chunk.answer)
+        message = self._reassembler.accept(chunk)
         if message is None:
-            if chunk.sequence not in self._complete:
+            missing = self._reassembler.missing(chunk.sequence)
+            if chunk.sequence not in self._complete and missing is not None:
                 self._note_holes(chunk.sequence, now)
-                missing = self._reassembler.missing(chunk.sequence)
-                self._schedule.heard(chunk.sequence, chunk.index, missing, now)
+                self._schedule.heard(chunk.sequence, missing, now)
             return
         self._note_holes(chunk.sequence, now)
         self._complete.append(chunk.sequence)
@@ -181,12 +182,19 @@ class ReceiverSession:
         message = parse_control(data)
         if isinstance(message, Stream):
             self._deliver(message.header)
+            self._learn_rate(message.header)
             if self._hello is not None:
                 self._answer(self._hello, Channel.CONTROL)
                 self._hello = None
         elif isinstance(message, Bye):
             self.ended = message.reason or "the sender left"
         else:
+            self.counts.invalid += 1
+
+    def _learn_rate(self, header: bytes) -> None:
+        try:
+            self._arrivals.tick_seconds = float(1 / StreamHeader.parse(header).tick_rate)
+        except BitstreamError:
             self.counts.invalid += 1
 
     def _take_foreign(self, _data: bytes, _now: float) -> None:
@@ -207,5 +215,8 @@ class ReceiverSession:
             self.request_reference()
 
     def _answer(self, message: ControlMessage, channel: Channel) -> None:
+        self._put(Outgoing(channel, serialize_control(message)))
+
+    def _put(self, message: Outgoing) -> None:
         self.counts.overflowed += len(self._waiting) == MAX_WAITING
-        self._waiting.append(Outgoing(channel, serialize_control(message)))
+        self._waiting.append(message)

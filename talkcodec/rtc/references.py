@@ -1,22 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a reference gets across a path that loses datagrams: paced chunks, repaired on request.
+"""How a reference gets across a path that loses datagrams: parity, pace, repair on request.
 
 A reliable channel would do it too, but on the association that also carries the motion its
-retransmissions hold the motion back by up to seconds. Here a lost chunk costs only itself.
+retransmissions hold the motion back by up to seconds. Here a lost chunk costs only itself, parity
+replaces the usual number of them without a round trip, and never is more under way than motion
+may wait for.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import comb
 
-#: Bytes that DTLS, SCTP, UDP and IPv4 add to a message of a data channel.
-MESSAGE_OVERHEAD = 95
+from talkcodec.bitstream.chunks import CHUNK_HEADER, Chunk, Missing
+from talkcodec.bitstream.erasure import MAX_PARITY
+from talkcodec.rtc.path import MESSAGE_OVERHEAD
 
-# A wait of more than this is a queue of our own making; how fast the pace follows.
-_LONG = 0.2
-_SLOWER, _FASTER = 0.6, 1.25
+#: Part of the references that may need a repair, and loss that is assumed until it is known.
+REPAIRED, LOSS = 0.02, 0.03
+
+# Parity is at most this part of the data: beyond, repairs cost less.
+_MOST_PARITY = 0.6
+
+#: Seconds that a chunk may take at the estimated rate, and so motion behind it.
+CHUNK_TIME = 0.055
 
 # A chunk is missing when nothing came for this many intervals between chunks.
 _PATIENT = 2.5
@@ -24,18 +33,22 @@ _PATIENT = 2.5
 
 @dataclass(frozen=True, slots=True)
 class PaceConfig:
-    """How fast chunks leave.
+    """How chunks leave.
 
-    ``rate``: bits per second on the wire at first; ``slowest`` and ``fastest``: where adaptation
-    ends. ``chunk``: bytes of a chunk at most; on a path of 40 kbit/s motion waits 0.14 s behind
-    one of 600 bytes and 0.22 s behind one of 1000. ``kept``: references held for repair, the oldest
-    is forgotten beyond.
+    ``rate``: bits per second on the wire at first; ``slowest`` and ``fastest``: bounds of what
+    the rate control asks for. ``chunk``: bytes of a chunk at most; ``window``: bytes on the wire
+    of chunks under way whose arrival was not reported: should the path become slow at this very
+    moment, motion waits behind so many, 0.24 s at 20 kbit/s. ``patience``: seconds on top of the
+    round trip after which they are thought lost. ``kept``: references held for repair, the
+    oldest is forgotten beyond.
     """
 
     rate: float = 64_000.0
-    slowest: float = 24_000.0
+    slowest: float = 1_500.0
     fastest: float = 256_000.0
-    chunk: int = 600
+    chunk: int = 450
+    window: int = 600
+    patience: float = 0.12
     kept: int = 8
 
     def __post_init__(self) -> None:
@@ -43,18 +56,54 @@ class PaceConfig:
             raise ValueError(f"expected slowest <= rate <= fastest, chunk 50 to 1000, found {self}")
 
 
+def parity_for(count: int, loss: float) -> int:
+    """Return the pieces of parity with which ``count`` of data arrive despite ``loss`` (0 to 1).
+
+    Chosen so that at most 2 % need a repair, and never more than 16 or 60 % of the data.
+    """
+    most = min(MAX_PARITY, max(1, round(_MOST_PARITY * count)))
+    for parity in range(most):
+        if _fails(count, parity, loss) <= REPAIRED:
+            return parity
+    return most
+
+
+def _fails(count: int, parity: int, loss: float) -> float:
+    """Return the probability that more than ``parity`` of ``count + parity`` are lost."""
+    total = count + parity
+    return 1 - sum(
+        comb(total, lost) * loss**lost * (1 - loss) ** (total - lost) for lost in range(parity + 1)
+    )
+
+
+def chunk_size(estimate: float, most: int) -> int:
+    """Return the bytes of a chunk for a path of ``estimate`` bits per second on the wire."""
+    affordable = int(estimate * CHUNK_TIME / 8) - MESSAGE_OVERHEAD
+    return max(min(affordable, most), min(150, most))
+
+
 class ReferenceOutbox:
-    """Chunks on their way out, evenly paced; repairs go before chunks never sent."""
+    """Chunks on their way out: paced, few under way at a time, repairs before chunks never sent.
+
+    ``hold``: set while motion needs the whole path.
+    """
 
     def __init__(self, config: PaceConfig | None = None) -> None:
         self._config = config or PaceConfig()
         self.rate = self._config.rate
-        self._chunks: OrderedDict[int, list[bytes]] = OrderedDict()
+        self.rtt = 0.2
+        self.hold = False
+        self.repaired = 0
+        self._chunks: OrderedDict[int, list[Chunk]] = OrderedDict()
         self._queue: deque[tuple[int, int]] = deque()
         self._free_at = float("-inf")
-        self.repaired = 0
+        self._under_way: OrderedDict[tuple[int, int], tuple[float, int]] = OrderedDict()
 
-    def add(self, sequence: int, chunks: Sequence[bytes]) -> None:
+    def set_rate(self, rate: float) -> None:
+        """Pace at ``rate`` bits per second, within the configured bounds."""
+        self.rate = min(max(rate, self._config.slowest), self._config.fastest)
+
+    def add(self, sequence: int, chunks: Sequence[Chunk]) -> None:
         """Queue all ``chunks`` of the reference ``sequence`` (0 to 255)."""
         self._forget(sequence)
         while len(self._chunks) >= self._config.kept:
@@ -67,7 +116,7 @@ class ReferenceOutbox:
         chunks = self._chunks.get(sequence)
         if chunks is None:
             return False
-        asked = range(len(chunks)) if indexes is None else indexes
+        asked = range(chunks[0].count) if indexes is None else indexes
         queued = set(self._queue)
         again = [
             (sequence, index)
@@ -78,39 +127,72 @@ class ReferenceOutbox:
         self._queue.extendleft(reversed(again))
         return True
 
-    def adapt(self, queued: float) -> None:
-        """Take ``queued``, the seconds that a chunk waited on the path, and change the rate.
+    def settled(self, sequence: int) -> None:
+        """The reference ``sequence`` has arrived: what is left of it need not be sent."""
+        self._queue = deque(entry for entry in self._queue if entry[0] != sequence)
+        for entry in [entry for entry in self._under_way if entry[0] == sequence]:
+            del self._under_way[entry]
 
-        A chunk that waited long filled the queue in front of the bottleneck, where motion waits
-        as well; otherwise there is room. Loss says little on the paths we care about.
-        """
-        factor = _SLOWER if queued > _LONG else _FASTER
-        self.rate = min(max(self.rate * factor, self._config.slowest), self._config.fastest)
+    def arrived(self, sequence: int, index: int) -> None:
+        """A chunk was reported to have arrived; those sent before it are under way no longer."""
+        if (sequence, index) in self._under_way:
+            while self._under_way.popitem(last=False)[0] != (sequence, index):
+                pass
 
-    def due(self, now: float) -> bytes | None:
-        """Return the next chunk if the pace allows one at ``now`` (seconds)."""
-        if not self._queue or now < self._free_at:
+    def due(self, now: float) -> Chunk | None:
+        """Return the next chunk if one may leave at ``now`` (seconds)."""
+        when = self.next_due()
+        if when is None or now < when:
             return None
-        sequence, index = self._queue.popleft()
-        chunk = self._chunks[sequence][index]
-        self._free_at = now + (len(chunk) + MESSAGE_OVERHEAD) * 8 / self.rate
-        return chunk
+        self._expire(now)
+        entry = self._queue.popleft()
+        size = self._size(entry)
+        self._free_at = now + 8 * size / self.rate
+        self._under_way.pop(entry, None)
+        self._under_way[entry] = now, size
+        # The window is open again when the arrival of the chunk that fills it is reported.
+        answer = bool(self._queue) and not self._fits(self._size(self._queue[0]))
+        return replace(self._chunks[entry[0]][entry[1]], answer=answer)
 
     def next_due(self) -> float | None:
-        """Return when the pace allows the next chunk, or None while nothing is queued."""
-        return self._free_at if self._queue else None
+        """Return when the next chunk may leave, or None while none is to be sent."""
+        if not self._queue or self.hold:
+            return None
+        if self._fits(self._size(self._queue[0])):
+            return self._free_at
+        oldest = next(iter(self._under_way.values()))[0]
+        return max(self._free_at, oldest + self._patience())
+
+    def _fits(self, size: int) -> bool:
+        under_way = sum(size for _, size in self._under_way.values())
+        return not self._under_way or under_way + size <= self._config.window
+
+    def _expire(self, now: float) -> None:
+        while self._under_way:
+            sent, _ = next(iter(self._under_way.values()))
+            if now < sent + self._patience():
+                return
+            self._under_way.popitem(last=False)
+
+    def _patience(self) -> float:
+        return self.rtt + self._config.patience
+
+    def _size(self, entry: tuple[int, int]) -> int:
+        chunk = self._chunks[entry[0]][entry[1]]
+        return len(chunk.payload) + CHUNK_HEADER + MESSAGE_OVERHEAD
 
     def _forget(self, sequence: int) -> None:
         if self._chunks.pop(sequence, None) is not None:
-            self._queue = deque(entry for entry in self._queue if entry[0] != sequence)
+            self.settled(sequence)
 
 
 @dataclass(frozen=True, slots=True)
 class RepairConfig:
-    """Seconds: ``hole`` after a chunk that overtook another (reordering is shorter than this),
-    ``tail`` after the last chunk heard, when only later ones are missing, ``retry`` between
-    requests for the same chunk. ``attempts``: requests before a reference is given up.
-    ``pending``: references under repair at most, the oldest is given up beyond.
+    """Seconds: ``hole`` after the chunk with which it became certain that parity will not do
+    (reordering is shorter than this), ``tail`` after the last chunk heard, when later ones might
+    still come, ``retry`` between requests for the same chunk. ``attempts``: requests before a
+    reference is given up. ``pending``: references under repair at most, the oldest is given up
+    beyond.
     """
 
     hole: float = 0.02
@@ -123,7 +205,7 @@ class RepairConfig:
 @dataclass(slots=True)
 class _Pending:
     due: float
-    missing: tuple[int, ...] | None
+    missing: Missing | None
     heard_at: float | None = None
     interval: float = 0.0
     attempts: int = 0
@@ -138,18 +220,18 @@ class RepairSchedule:
         self._pending: OrderedDict[int, _Pending] = OrderedDict()
         self.given_up = 0
 
-    def heard(self, sequence: int, index: int, missing: Sequence[int], now: float) -> None:
-        """A chunk of an incomplete reference came; ``missing`` are the indexes still wanted."""
+    def heard(self, sequence: int, missing: Missing, now: float) -> None:
+        """A chunk of an unfinished reference came, which still lacks ``missing``."""
         entry = self._entry(sequence, now)
         if entry.heard_at is not None:
             entry.interval = max(now - entry.heard_at, entry.interval / 2)
         entry.heard_at = now
-        # The sender paces chunks in order, so a hole below the newest index is a loss.
-        hole = any(wanted < index for wanted in missing)
+        # The sender paces chunks in order, so what is to come is known: will it be enough?
+        hopeless = missing.needed > missing.coming
         # A slow pace is no loss: the tail may take as long as what came before it.
         tail = max(self._config.tail, _PATIENT * entry.interval)
-        wait = self._config.hole if hole else tail
-        entry.missing = tuple(missing)
+        wait = self._config.hole if hopeless and not entry.attempts else tail
+        entry.missing = missing
         entry.due = max(now + wait, entry.asked + self._config.retry)
 
     def wanted(self, sequence: int, now: float) -> None:
@@ -162,7 +244,7 @@ class RepairSchedule:
         self._pending.pop(sequence, None)
 
     def due(self, now: float) -> list[tuple[int, tuple[int, ...] | None]]:
-        """Return (sequence, missing indexes or None for all) of every request to send now."""
+        """Return (sequence, chunk indexes or None for all) of every request to send now."""
         requests = []
         for sequence, entry in list(self._pending.items()):
             if entry.due > now:
@@ -172,8 +254,8 @@ class RepairSchedule:
                 continue
             entry.attempts += 1
             entry.asked = now
-            entry.due = now + self._config.retry
-            requests.append((sequence, entry.missing))
+            entry.due = now + max(self._config.retry, _PATIENT * entry.interval)
+            requests.append((sequence, _wish(entry.missing)))
         return requests
 
     def next_due(self) -> float | None:
@@ -190,3 +272,10 @@ class RepairSchedule:
     def _give_up(self, sequence: int) -> None:
         del self._pending[sequence]
         self.given_up += 1
+
+
+def _wish(missing: Missing | None) -> tuple[int, ...] | None:
+    """Return what to ask for: as many chunks as are needed, and a third more may get lost."""
+    if missing is None:
+        return None
+    return missing.absent[: missing.needed + missing.needed // 3]

@@ -2,10 +2,11 @@
 """The sending side of a call without I/O: packets in, messages out.
 
 Motion goes out at once, on an unordered channel that never retransmits: a late group is worth
-nothing. References go out in paced chunks on a second such channel, and again in part when the
-receiver asks. The stream header and the end take the reliable channel. Time is seconds of the
-caller's clock. Nothing from the other side raises: what is no valid message is counted as
-``invalid`` and ignored.
+nothing. References go out in paced chunks with parity on a second such channel, and again in part
+when the receiver asks. The stream header and the end take the reliable channel. The receiver's
+reports choose pace, parity and, if wanted, what the encoder does. Time is seconds of the caller's
+clock. Nothing from the other side raises: what is no valid message is counted as ``invalid`` and
+ignored.
 """
 
 from __future__ import annotations
@@ -13,26 +14,31 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from talkcodec.bitstream import Reference
-from talkcodec.bitstream.chunks import Chunk, fragment
+from talkcodec.bitstream import Reference, StreamHeader, classify, parse_group_header
+from talkcodec.bitstream.chunks import fragment
 from talkcodec.bitstream.control import (
     Acknowledge,
     Bye,
     ControlMessage,
     Hello,
     Nack,
-    ReceiverReport,
     RequestReference,
     Stream,
     parse_control,
     serialize_control,
 )
+from talkcodec.bitstream.report import PathReport
 from talkcodec.bitstream.wire import VERSION
 from talkcodec.errors import BitstreamError
 from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
-from talkcodec.rtc.references import PaceConfig, ReferenceOutbox
+from talkcodec.rtc.path import PathMonitor
+from talkcodec.rtc.rate import RateConfig, RateController
+from talkcodec.rtc.references import LOSS, PaceConfig, ReferenceOutbox, chunk_size, parity_for
 from talkcodec.rtc.requests import KeyRequests
-from talkcodec.types import Packet
+from talkcodec.types import Packet, StreamSettings
+
+#: Motion packets that the measured loss must be out of to be trusted instead of ``LOSS``.
+_TRUSTED = 50
 
 
 @dataclass(slots=True)
@@ -45,30 +51,43 @@ class SenderCounts:
     motion_bytes: int = 0
     reference_bytes: int = 0
     chunks: int = 0
+    parity: int = 0
     control_bytes: int = 0
     overflowed: int = 0
     invalid: int = 0
 
 
 class SenderSession:
-    """Takes the encoder's packets; hands out messages, requests and acknowledgements."""
+    """Takes the encoder's packets; hands out messages, requests and acknowledgements.
 
-    def __init__(self, table_hash: bytes, pace: PaceConfig | None = None) -> None:
+    ``best``: what the encoder does on a good path; ``settings`` says what it should do on this
+    one, see ``rate.py``. Without ``best`` nothing is adapted but the references' pace.
+    """
+
+    def __init__(
+        self,
+        table_hash: bytes,
+        pace: PaceConfig | None = None,
+        *,
+        best: StreamSettings | None = None,
+        rate: RateConfig | None = None,
+    ) -> None:
         self.counts = SenderCounts()
         self.ended: str | None = None
-        self.report: ReceiverReport | None = None
+        self.report: PathReport | None = None
         self.rtt: float | None = None
-        self.loss: float | None = None
+        self.settings = best or StreamSettings()
+        self.rate = RateController(self.settings, config=rate)
+        self._adapts = best is not None
         self._table_hash = table_hash
         self._pace = pace or PaceConfig()
         self._outbox = ReferenceOutbox(self._pace)
+        self._path = PathMonitor()
         self._waiting: deque[Outgoing] = deque(maxlen=MAX_WAITING)
-        self._acknowledged: list[int] = []
+        # At most one of 256 sequence numbers each: older ones are overwritten.
+        self._acknowledged: deque[int] = deque(maxlen=256)
         self._keys = KeyRequests()
         self._requested = False
-        self._probe: tuple[int, float] | None = None
-        self._repaired: int | None = None
-        self._shortest: float | None = None
         self._greeted = True
         self._greeted_at: float | None = None
 
@@ -82,6 +101,16 @@ class SenderSession:
         """Bits per second on the wire that references get now."""
         return self._outbox.rate
 
+    @property
+    def loss(self) -> float | None:
+        """Part of the latest motion packets that were lost; None before a report."""
+        return self._path.state.loss if self._path.state.counted else None
+
+    @property
+    def queue(self) -> float:
+        """Seconds that packets stand in queues on the path, as reported last."""
+        return self._path.state.queue
+
     def send(self, packet: Packet) -> None:
         """Queue one packet of the encoder for ``outgoing``."""
         size = len(packet.data)
@@ -89,21 +118,40 @@ class SenderSession:
             self.counts.header_bytes += size
             self._tell(Stream(packet.data))
             self._greeted = False
+            self._take_rate(packet.data)
         elif packet.kind == "reference":
             self._send_reference(packet.data)
         else:
             self.counts.groups += 1
             self.counts.motion_bytes += size
+            self.rate.sent(size, parse_group_header(packet.data).count)
             self._queue(Outgoing(Channel.MOTION, packet.data))
+
+    def _take_rate(self, header: bytes) -> None:
+        try:
+            self.rate.fps = float(StreamHeader.parse(header).tick_rate)
+        except BitstreamError:
+            self.counts.invalid += 1
 
     def _send_reference(self, data: bytes) -> None:
         reference = Reference.parse(data)
         sequence = reference.sequence
         self.counts.references += 1
         self.counts.reference_bytes += len(data)
-        self._outbox.add(sequence, fragment(data, sequence, self._pace.chunk))
+        size = chunk_size(self.rate.estimate, self._pace.chunk)
+        pieces = -(-len(data) // size)
+        chunks = fragment(data, sequence, size, parity_for(pieces, self._expected_loss()))
+        self.counts.parity += chunks[0].parity
+        self._outbox.add(sequence, chunks)
         if reference.key:
             self._keys.sent(sequence)
+
+    def _expected_loss(self) -> float:
+        """Return what to protect a reference against: never nothing, and no rumour."""
+        state = self._path.state
+        if state.counted < _TRUSTED:
+            return max(state.loss, LOSS)
+        return max(state.loss, 0.5 / state.counted)
 
     def end(self, reason: str = "") -> None:
         """Queue a farewell."""
@@ -112,25 +160,30 @@ class SenderSession:
     def receive(self, data: bytes, now: float) -> None:
         """Take one message of the receiver."""
         try:
-            message = parse_control(data)
+            if classify(data) == "report":
+                self._take_report(PathReport.parse(data), now)
+            else:
+                self._take_control(parse_control(data), now)
         except BitstreamError:
             self.counts.invalid += 1
             return
+        self._requested |= self._keys.take(now, self.rtt or 0.0)
+
+    def _take_control(self, message: ControlMessage, now: float) -> None:
         if isinstance(message, Nack):
-            self._repair(message, now)
+            if not self._outbox.repair(message.sequence, message.missing):
+                self._keys.settled(message.sequence)
+                self._keys.ask(now)
         elif isinstance(message, Acknowledge):
-            self._arrived(message.sequence, now)
+            self._arrived(message.sequence)
         elif isinstance(message, RequestReference):
             self._keys.ask(now)
-        elif isinstance(message, ReceiverReport):
-            self._take_report(message)
         elif isinstance(message, Hello):
             self._check(message, now)
         elif isinstance(message, Bye):
             self.ended = message.reason or "the receiver left"
         else:
             self.counts.invalid += 1
-        self._requested |= self._keys.take(now, self.rtt or 0.0)
 
     def outgoing(self, now: float, backlog: int) -> list[Outgoing]:
         """Return the messages to send now; ``backlog``: bytes that wait in the transport.
@@ -139,16 +192,20 @@ class SenderSession:
         """
         messages = list(self._waiting)
         self._waiting.clear()
+        for message in messages:
+            if message.channel is Channel.MOTION:
+                tick = parse_group_header(message.data).tick16
+                self._path.motion(tick, len(message.data), now)
         if not self._greeted:
             self._greeted, self._greeted_at = True, now
+        self.rate.starve(now)
+        self._adapt()
         chunk = self._outbox.due(now) if backlog == 0 else None
         if chunk is not None:
+            data = chunk.serialize()
             self.counts.chunks += 1
-            messages.append(Outgoing(Channel.REFERENCE, chunk))
-            parsed = Chunk.parse(chunk)
-            # The answer to the last chunk comes at once: a round trip, unless it needed repair.
-            last = parsed.index == parsed.count - 1 and parsed.sequence != self._repaired
-            self._probe = (parsed.sequence, now) if last else None
+            self._path.chunk(chunk.sequence, chunk.index, len(data), now)
+            messages.append(Outgoing(Channel.REFERENCE, data))
         return messages
 
     def next_deadline(self) -> float | None:
@@ -165,35 +222,38 @@ class SenderSession:
 
     def take_acknowledged(self) -> list[int]:
         """Return the sequence numbers that arrived since the last call."""
-        arrived, self._acknowledged = self._acknowledged, []
+        arrived = list(self._acknowledged)
+        self._acknowledged.clear()
         return arrived
 
-    def _repair(self, nack: Nack, now: float) -> None:
-        self._probe, self._repaired = None, nack.sequence
-        if not self._outbox.repair(nack.sequence, nack.missing):
-            self._keys.settled(nack.sequence)
-            self._keys.ask(now)
-
-    def _arrived(self, sequence: int, now: float) -> None:
+    def _arrived(self, sequence: int) -> None:
         self._acknowledged.append(sequence)
         self._keys.settled(sequence)
-        if self._probe is not None and self._probe[0] == sequence:
-            self.rtt = now - self._probe[1]
-            self._shortest = min(self.rtt, self._shortest or self.rtt)
-            self._outbox.adapt(self.rtt - self._shortest)
-        self._probe = None
+        self._outbox.settled(sequence)
 
-    def _take_report(self, report: ReceiverReport) -> None:
+    def _take_report(self, report: PathReport, now: float) -> None:
         self.report = report
-        self._acknowledged.extend(report.held)
+        state = self._path.take(report, now)
+        if state.rtt is not None:
+            self.rtt = self._outbox.rtt = state.rtt
+        for arrival in report.arrivals:
+            if arrival.chunk:
+                self._outbox.arrived(arrival.id >> 8, arrival.id & 0xFF)
         for sequence in report.held:
+            self._acknowledged.append(sequence)
             self._keys.settled(sequence)
-        if self.counts.groups:
-            self.loss = max(0.0, 1 - report.received / self.counts.groups)
+        self.rate.update(state, now)
+        self._adapt()
+
+    def _adapt(self) -> None:
+        self._outbox.hold = self.rate.full
+        self._outbox.set_rate(self.rate.pace)
+        if self._adapts:
+            self.settings = self.rate.settings
 
     def _check(self, hello: Hello, now: float) -> None:
-        if self._greeted_at is not None and self._shortest is None:
-            self.rtt = self._shortest = now - self._greeted_at
+        if self._greeted_at is not None and self.rtt is None:
+            self.rtt = self._outbox.rtt = now - self._greeted_at
         found = (hello.version, hello.table_hash)
         if found != (VERSION, self._table_hash):
             self.ended = (

@@ -38,17 +38,17 @@ def test_the_channel_agrees_with_what_was_measured(size: int, per_second: int, b
 def test_the_receivers_reports_are_counted() -> None:
     idle = channel_rate([], 10.0)
     assert idle.payload == 0
-    # Five of about 254 bytes, headers and the answer to each included.
-    assert idle.wire == pytest.approx(5 * 254 * 8 / 10_000, rel=0.05)
+    # Five of about 272 bytes, headers and the answer to each included.
+    assert idle.wire == pytest.approx(5 * 272 * 8 / 10_000, rel=0.05)
 
 
-def test_references_travel_in_chunks_and_are_acknowledged() -> None:
-    acknowledgement = message_wire(29)
-    # 594 bytes fit a chunk with its header of 6, one more makes two chunks.
-    assert reference_wire(594) == message_wire(600) + acknowledgement
-    assert reference_wire(595) == 595 + 2 * message_wire(6) + acknowledgement
-    # Five chunks of 500 and a header each.
-    assert reference_wire(2500) == 5 * message_wire(506) + acknowledgement
+def test_references_travel_in_chunks_with_parity_and_are_acknowledged() -> None:
+    acknowledgement, report = message_wire(29), message_wire(20)
+    # 440 bytes fit a chunk with its header of 10, one more makes two chunks; and one of parity.
+    assert reference_wire(440) == 2 * (message_wire(450) + report) + acknowledgement
+    assert reference_wire(442) == 3 * (message_wire(231) + report) + acknowledgement
+    # Six chunks of 417 and a header each, the last two bytes shorter.
+    assert reference_wire(2500) == 7 * (message_wire(427) + report) - 2 + acknowledgement
     kinds: list[PacketKind] = ["header", "reference", "motion"]
     rate = channel_rate([20, 2500, 30], 1.0, kinds)
     parts = message_wire(20) + reference_wire(2500) + message_wire(30) + reports_wire(1.0)
@@ -57,11 +57,11 @@ def test_references_travel_in_chunks_and_are_acknowledged() -> None:
 
 
 def test_the_call_sends_what_is_counted_here() -> None:
-    from talkcodec.rtc import receiving
+    from talkcodec.rtc import arrivals
     from talkcodec.rtc.references import PaceConfig
 
     assert PaceConfig().chunk == CHUNK
-    assert receiving.REPORT_INTERVAL == REPORT_INTERVAL
+    assert arrivals.REPORT_INTERVAL == REPORT_INTERVAL
 
 
 def test_a_rate_needs_a_duration() -> None:

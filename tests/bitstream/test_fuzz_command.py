@@ -23,7 +23,7 @@ def test_a_short_run_meets_every_kind_and_reports(capsys: pytest.CaptureFixture[
 def test_the_seeds_themselves_parse() -> None:
     target = fuzz.Target(1)
     kinds = {target.feed(seed) for seed in target.seeds}
-    assert kinds == {"header", "reference", "motion", "chunk", "control", "file"}
+    assert kinds == {"header", "reference", "motion", "chunk", "control", "report", "file"}
 
 
 @pytest.mark.parametrize("error", [IndexError("oops"), AssertionError("no"), OverflowError()])

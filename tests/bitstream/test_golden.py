@@ -18,13 +18,15 @@ import pytest
 
 from talkcodec.bitstream import (
     Acknowledge,
+    Arrival,
     Bye,
+    Chunk,
     ControlMessage,
     Hello,
     MotionGroup,
     Nack,
+    PathReport,
     Reassembler,
-    ReceiverReport,
     Reference,
     RequestReference,
     Stream,
@@ -71,6 +73,11 @@ def reference_as_json(reference: Reference) -> dict[str, Any]:
     }
 
 
+REPORT = PathReport(
+    2**32 - 1, 65535, 250, (Arrival(65535, 0), Arrival(0x07FE, 32767, chunk=True)), (0, 1, 255)
+)
+
+
 def control_messages(header: bytes) -> list[ControlMessage]:
     return [
         Hello(1, bytes(range(8)), (256, 512), (1, 2)),
@@ -79,7 +86,6 @@ def control_messages(header: bytes) -> list[ControlMessage]:
         Nack(3, None),
         Acknowledge(0),
         RequestReference(),
-        ReceiverReport(2**40, 2**32 - 1, 17, 250, (0, 1, 255)),
         Bye("hang up"),
     ]
 
@@ -107,7 +113,8 @@ def _regenerate() -> None:
         "references": [reference_as_json(m) for m in meaning if isinstance(m, Reference)],
         "motion": [motion_as_json(m) for m in meaning if isinstance(m, MotionGroup)],
         "motion_bytes": [p.data.hex() for p in packets if p.kind == "motion"],
-        "chunks": [c.hex() for c in fragment(packets[1].data, 0, 40)],
+        "chunks": [c.serialize().hex() for c in fragment(packets[1].data, 0, 40, 2)],
+        "report": REPORT.serialize().hex(),
         "control": [serialize_control(m).hex() for m in control_messages(packets[0].data)],
     }
     lines = [f" {json.dumps(key)}: {_lines(value)}" for key, value in content.items()]
@@ -174,10 +181,12 @@ def test_the_vectors_exercise_the_whole_syntax(expected: dict[str, Any]) -> None
 
 def test_chunks_and_control_messages(expected: dict[str, Any]) -> None:
     reassembler = Reassembler()
-    whole = [reassembler.accept(bytes.fromhex(chunk)) for chunk in expected["chunks"]]
+    chunks = [Chunk.parse(bytes.fromhex(chunk)) for chunk in expected["chunks"]]
+    whole = [reassembler.accept(chunk) for chunk in chunks[2:]]  # two of parity replace two
     assert whole[:-1] == [None] * (len(whole) - 1)
     assert whole[-1] is not None
     assert reference_as_json(Reference.parse(whole[-1])) == expected["references"][0]
+    assert PathReport.parse(bytes.fromhex(expected["report"])) == REPORT
     reader = TkcReader(io.BytesIO((GOLDEN / "stream.tkc").read_bytes()))
     messages = control_messages(reader.header.serialize())
     assert [serialize_control(m).hex() for m in messages] == expected["control"]

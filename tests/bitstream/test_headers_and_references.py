@@ -225,6 +225,7 @@ def test_str_is_for_logs() -> None:
         (2, "reference"),
         (3, "chunk"),
         (4, "control"),
+        (6, "report"),
         (0x80, "motion"),
         (255, "motion"),
     ],
@@ -234,7 +235,7 @@ def test_classify(first: int, kind: str) -> None:
 
 
 def test_classify_refuses_the_rest() -> None:
-    for first in (0, *range(5, 0x80)):
+    for first in (0, 5, *range(7, 0x80)):
         with pytest.raises(BitstreamError, match=f"found 0x{first:02x}"):
             classify(bytes((first,)))
     with pytest.raises(TruncatedError):

@@ -289,11 +289,47 @@ def test_it_finds_the_golden_integers(expected: dict[str, Any]) -> None:
 
 def test_it_joins_the_golden_chunks(expected: dict[str, Any]) -> None:
     chunks = [bytes.fromhex(chunk) for chunk in expected["chunks"]]
-    message = b"".join(chunk[6:] for chunk in chunks)
+    count = len(chunks) - 2
+    length = sum(len(chunk) - 10 for chunk in chunks[:count])
+    message = b"".join(chunk[10:] for chunk in chunks[:count])
     for index, chunk in enumerate(chunks):
         crc = binascii.crc_hqx(message, 0xFFFF)
-        assert chunk[:6] == struct.pack("<BBHBB", 3, 0, crc, index, len(chunks))
+        head = struct.pack("<BBHHBBBB", 3, 0, crc, length & 0xFFFF, length >> 16, index, count, 2)
+        assert chunk[:10] == head
+        assert len(chunk) - 10 == -(-length // count) or index == count - 1
     assert read_reference(message) == expected["references"][0]
+
+
+def test_its_parity_is_that_of_the_golden_chunks(expected: dict[str, Any]) -> None:
+    pieces = [bytes.fromhex(chunk)[10:] for chunk in expected["chunks"]]
+    generator = [1, 1 ^ 2, 2]  # (x - 1)(x - 2)
+    for byte in range(len(pieces[0])):
+        word = [piece[byte] if byte < len(piece) else 0 for piece in pieces]
+        rest = [*word[:-2], 0, 0]
+        for place in range(len(rest) - 2):
+            factor = rest[place]
+            for step, coefficient in enumerate(generator):
+                rest[place + step] ^= times(factor, coefficient)
+        assert rest[-2:] == word[-2:]
+
+
+def times(a: int, b: int) -> int:
+    """The field of section 9."""
+    product = 0
+    while b:
+        product ^= a if b & 1 else 0
+        a = a << 1 ^ (0x11D if a & 0x80 else 0)
+        b >>= 1
+    return product
+
+
+def test_it_reads_the_golden_report(expected: dict[str, Any]) -> None:
+    data = bytes.fromhex(expected["report"])
+    kind, version, clock, received, delay, held = struct.unpack_from("<BBIHHB", data)
+    assert (kind, version, clock, received, delay) == (6, 1, (1 << 32) - 1, 65535, 250)
+    assert list(data[11 : 11 + held]) == [0, 1, 255]
+    assert data[11 + held] == 2
+    assert struct.unpack_from("<4H", data, 12 + held) == (65535, 0, 0x07FE, 0xFFFF)
 
 
 def test_crc_is_the_one_of_the_document() -> None:

@@ -138,7 +138,7 @@ def test_a_group_of_small_steps_costs_its_ideal_bits_and_four_bytes() -> None:
 
 def test_a_coarse_copy_costs_little() -> None:
     alone = plain(tick=103)
-    carrying = replace(alone, redundant=coarse_copy(plain(), alone))
+    carrying = replace(alone, redundant=coarse_copy([plain()], alone))
     extra = len(encode_group(carrying, STATE, TABLES)) - len(encode_group(alone, STATE, TABLES))
     assert 0 < extra <= 1 + 3 * D * 2 / 8
 
@@ -146,7 +146,7 @@ def test_a_coarse_copy_costs_little() -> None:
 def test_a_copy_tells_the_frames_of_the_group_before() -> None:
     before = plain(tick=100, frames=4, quantiser=1)
     after = replace(plain(tick=106), reference=8)
-    carrying = replace(after, redundant=coarse_copy(before, after))
+    carrying = replace(after, redundant=coarse_copy([before], after))
     found = decode_group(encode_group(carrying, (0,) * D, TABLES), HELD, TABLES).redundant
     assert found is not None
     assert (found.ticks, found.reference, found.quantiser) == ((100, 101, 102, 103), 8, 3)
@@ -204,7 +204,7 @@ def test_other_packets_are_refused(data: bytes) -> None:
 
 def test_the_encoder_refuses_what_the_format_does_not_have() -> None:
     good = plain()
-    copy = coarse_copy(plain(tick=90), good)
+    copy = coarse_copy([plain(tick=90)], good)
     wrong_shape = np.zeros((3, D + 1), dtype=np.int32)
     huge = np.full((3, D), STATE_LIMIT + 1, dtype=np.int32)
     for bad in (
@@ -231,7 +231,7 @@ def test_the_encoder_refuses_what_the_format_does_not_have() -> None:
 
 def test_a_copy_from_before_time_is_an_error() -> None:
     late = plain(tick=2**16)
-    carrying = replace(late, redundant=coarse_copy(plain(tick=2**16 - 5), late))
+    carrying = replace(late, redundant=coarse_copy([plain(tick=2**16 - 5)], late))
     data = encode_group(carrying, STATE, TABLES)
     assert decode_group(data, HELD, TABLES, last=2**16) == carrying
     with pytest.raises(BitstreamError, match="found -5"):

@@ -1,32 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pacing and repair of reference chunks, on times that the test chooses."""
+"""Parity, pacing and repair of reference chunks, on times that the test chooses."""
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from talkcodec.bitstream.chunks import CHUNK_HEADER, Chunk, Missing, fragment
+from talkcodec.rtc.path import MESSAGE_OVERHEAD
 from talkcodec.rtc.references import (
-    MESSAGE_OVERHEAD,
     PaceConfig,
     ReferenceOutbox,
     RepairConfig,
     RepairSchedule,
+    chunk_size,
+    parity_for,
 )
 
-#: 905 + 95 bytes at 80 kbit/s take a tenth of a second.
-CHUNKS = [bytes([number]) * (1000 - MESSAGE_OVERHEAD) for number in range(4)]
-PACE = PaceConfig(rate=80_000)
+#: Four chunks of 1000 bytes on the wire, a tenth of a second each at 80 kbit/s.
+SIZE = 1000 - MESSAGE_OVERHEAD - CHUNK_HEADER
+CHUNKS = fragment(bytes(4 * SIZE), 0, SIZE + CHUNK_HEADER)
+PACE = PaceConfig(rate=80_000, chunk=1000, window=10_000)
 
 
 def drain(outbox: ReferenceOutbox, start: float = 0.0) -> list[tuple[float, int]]:
-    """Return (time to 1 ms, first byte) of every chunk that leaves."""
+    """Return (time to 1 ms, index) of every chunk that leaves; each arrives at once."""
     left = []
     now = start
     while (due := outbox.next_due()) is not None:
         now = max(now, due)
         chunk = outbox.due(now)
         assert chunk is not None
-        left.append((round(now, 3), chunk[0]))
+        outbox.arrived(chunk.sequence, chunk.index)
+        left.append((round(now, 3), chunk.index))
     return left
 
 
@@ -56,86 +63,156 @@ def test_a_forgotten_reference_cannot_be_repaired() -> None:
     for sequence in range(3):
         outbox.add(sequence, CHUNKS)
     assert not outbox.repair(0, None)
-    assert outbox.repair(1, None)
-    # What was queued of the forgotten one is gone too.
     assert len(drain(outbox)) == 8
 
 
-def test_a_sequence_number_used_again_replaces_the_old_chunks() -> None:
+def test_no_more_is_under_way_than_the_window_and_the_chunk_that_fills_it_is_answered() -> None:
+    outbox = ReferenceOutbox(PaceConfig(rate=256_000, chunk=1000, window=2500, patience=0.1))
+    outbox.rtt = 0.05
+    outbox.add(0, CHUNKS)
+    first, second = outbox.due(0.0), outbox.due(0.1)
+    assert first is not None
+    assert second is not None
+    assert (first.answer, second.answer) == (False, True)
+    assert outbox.due(0.12) is None
+    outbox.arrived(0, 1)  # and so 0 is under way no longer, reported or not
+    third = outbox.due(0.14)
+    assert third is not None
+    assert (third.index, third.answer) == (2, False)
+
+
+def test_what_is_not_reported_is_under_way_for_a_round_trip_and_some_patience() -> None:
+    outbox = ReferenceOutbox(PaceConfig(rate=256_000, chunk=1000, window=1000, patience=0.1))
+    outbox.rtt = 0.05
+    outbox.add(0, CHUNKS)
+    assert outbox.due(1.0) is not None
+    assert outbox.next_due() == pytest.approx(1.15)
+    assert outbox.due(1.14) is None
+    assert outbox.due(1.16) is not None
+
+
+def test_a_full_path_holds_chunks_back() -> None:
     outbox = ReferenceOutbox(PACE)
-    outbox.add(7, CHUNKS)
-    outbox.add(7, CHUNKS[2:3])
-    assert [number for _, number in drain(outbox)] == [2]
+    outbox.add(0, CHUNKS)
+    outbox.hold = True
+    assert outbox.next_due() is None
+    assert outbox.due(5.0) is None
+    outbox.hold = False
+    assert outbox.due(5.0) == CHUNKS[0]
 
 
-def test_a_hole_is_asked_for_soon_and_again_until_it_comes() -> None:
-    schedule = RepairSchedule(RepairConfig(hole=0.02, tail=0.2, retry=0.3))
-    schedule.heard(5, 2, [1, 3], 10.0)
-    assert schedule.next_due() == pytest.approx(10.02)
-    assert schedule.due(10.01) == []
-    assert schedule.due(10.02) == [(5, (1, 3))]
-    schedule.heard(5, 3, [1], 10.1)
-    assert schedule.next_due() == pytest.approx(10.32)
-    assert schedule.due(10.33) == [(5, (1,))]
-    schedule.complete(5)
-    assert schedule.next_due() is None
+def test_what_has_arrived_is_not_sent_to_the_end() -> None:
+    outbox = ReferenceOutbox(PACE)
+    outbox.add(0, CHUNKS)
+    outbox.add(1, CHUNKS)
+    outbox.due(0.0)
+    outbox.settled(0)
+    assert [number for _, number in drain(outbox, 1.0)] == [0, 1, 2, 3]
 
 
-def test_a_missing_tail_is_given_time() -> None:
-    schedule = RepairSchedule(RepairConfig(tail=0.2))
-    schedule.heard(1, 0, [1, 2], 0.0)
-    assert schedule.next_due() == pytest.approx(0.2)
-    schedule.heard(1, 1, [2], 0.05)
-    assert schedule.due(0.24) == []
-    assert schedule.due(0.26) == [(1, (2,))]
+def test_the_pace_stays_within_its_bounds() -> None:
+    outbox = ReferenceOutbox(PaceConfig(rate=10_000, slowest=5_000, fastest=20_000))
+    outbox.set_rate(1.0)
+    assert outbox.rate == 5_000
+    outbox.set_rate(1e9)
+    assert outbox.rate == 20_000
 
 
-def test_a_slow_pace_is_no_loss() -> None:
-    schedule = RepairSchedule(RepairConfig(tail=0.2))
-    schedule.heard(1, 0, [1, 2], 0.0)
-    schedule.heard(1, 1, [2], 0.19)
-    assert schedule.due(0.19 + 0.47) == []
-    assert schedule.due(0.19 + 0.48) == [(1, (2,))]
-
-
-def test_the_pace_follows_the_queue_it_makes_within_bounds() -> None:
-    outbox = ReferenceOutbox(PaceConfig(rate=64e3, slowest=30e3, fastest=100e3))
-    outbox.adapt(0.5)
-    assert outbox.rate == pytest.approx(38.4e3)
-    outbox.adapt(0.5)
-    assert outbox.rate == 30e3
-    for _ in range(9):
-        outbox.adapt(0.01)
-    assert outbox.rate == 100e3
-
-
-@pytest.mark.parametrize("wrong", [{"rate": 1.0}, {"slowest": 0.0}, {"chunk": 1001}])
+@pytest.mark.parametrize("wrong", [{"slowest": 0.0}, {"rate": 1e9}, {"chunk": 49}, {"chunk": 1001}])
 def test_a_wrong_pace_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="expected slowest <= rate <= fastest"):
+    with pytest.raises(ValueError, match="expected slowest"):
         PaceConfig(**wrong)  # type: ignore[arg-type]
 
 
-def test_a_reference_never_heard_of_is_asked_for_whole() -> None:
-    schedule = RepairSchedule(RepairConfig(tail=0.2))
+def test_parity_grows_with_loss_and_is_bounded() -> None:
+    assert parity_for(8, 0.0) == 0
+    assert [parity_for(8, loss) for loss in (0.01, 0.05, 0.1, 0.3)] == [1, 2, 3, 5]
+    assert parity_for(1, 0.9) == 1
+    assert parity_for(64, 0.9) == 16
+
+
+@pytest.mark.parametrize("loss", [0.02, 0.05, 0.1])
+def test_so_much_parity_makes_repairs_rare(loss: float) -> None:
+    rng = random.Random(1)
+    parity = parity_for(8, loss)
+    lost = sum(sum(rng.random() < loss for _ in range(8 + parity)) > parity for _ in range(4000))
+    assert lost / 4000 < 0.03
+
+
+def test_chunks_are_small_where_motion_would_wait_long_behind_them() -> None:
+    assert chunk_size(1e6, 450) == 450
+    assert chunk_size(40_000, 450) == 180
+    assert chunk_size(5_000, 450) == 150
+    assert chunk_size(5_000, 100) == 100
+
+
+REPAIR = RepairConfig(hole=0.02, tail=0.25, retry=0.3, attempts=3, pending=2)
+
+
+def lacking(needed: int, absent: tuple[int, ...], coming: int) -> Missing:
+    return Missing(needed, absent, coming)
+
+
+def test_what_parity_cannot_repair_is_asked_for_soon() -> None:
+    schedule = RepairSchedule(REPAIR)
+    schedule.heard(5, lacking(3, (1, 2, 5), 1), 1.0)
+    assert schedule.next_due() == pytest.approx(1.02)
+    assert schedule.due(1.01) == []
+    assert schedule.due(1.02) == [(5, (1, 2, 5))]
+
+
+def test_what_parity_to_come_can_repair_is_waited_for() -> None:
+    schedule = RepairSchedule(REPAIR)
+    schedule.heard(5, lacking(2, (1, 4, 5, 6), 3), 1.0)
+    assert schedule.due(1.2) == []
+    assert schedule.due(1.26) == [(5, (1, 4))]
+
+
+def test_one_more_than_needed_is_asked_for_when_many_are() -> None:
+    schedule = RepairSchedule(REPAIR)
+    schedule.heard(5, lacking(3, (1, 2, 3, 4, 5), 0), 1.0)
+    assert schedule.due(1.1) == [(5, (1, 2, 3, 4))]
+
+
+def test_the_tail_waits_longer_where_the_pace_is_slow() -> None:
+    schedule = RepairSchedule(REPAIR)
+    for number in range(4):
+        schedule.heard(5, lacking(9, tuple(range(number + 1, 12)), 11), number * 0.5)
+    assert schedule.next_due() == pytest.approx(1.5 + 2.5 * 0.5)
+
+
+def test_requests_repeat_until_a_reference_is_given_up() -> None:
+    schedule = RepairSchedule(REPAIR)
     schedule.wanted(9, 0.0)
-    schedule.wanted(9, 0.1)
-    assert schedule.due(0.2) == [(9, None)]
-    schedule.heard(9, 0, [1], 0.21)
-    assert schedule.due(1.0) == [(9, (1,))]
-
-
-def test_asking_ends() -> None:
-    schedule = RepairSchedule(RepairConfig(attempts=3, retry=1.0, tail=0.0))
-    schedule.wanted(1, 0.0)
-    asked = sum(len(schedule.due(float(now))) for now in range(10))
-    assert asked == 3
+    asked = [time / 100 for time in range(200) if schedule.due(time / 100)]
+    assert asked == pytest.approx([0.25, 0.55, 0.85], abs=0.011)
     assert schedule.given_up == 1
     assert schedule.next_due() is None
 
 
-def test_references_under_repair_are_bounded() -> None:
-    schedule = RepairSchedule(RepairConfig(pending=2))
-    for sequence in range(5):
+def test_a_request_is_not_repeated_because_a_chunk_came() -> None:
+    schedule = RepairSchedule(REPAIR)
+    schedule.heard(5, lacking(2, (1, 2), 0), 0.0)
+    assert schedule.due(0.05) == [(5, (1, 2))]
+    schedule.heard(5, lacking(1, (2,), 0), 0.1)
+    assert schedule.due(0.34) == []
+    assert schedule.due(0.36) == [(5, (2,))]
+
+
+def test_what_is_complete_is_asked_for_no_more() -> None:
+    schedule = RepairSchedule(REPAIR)
+    schedule.wanted(5, 0.0)
+    schedule.complete(5)
+    assert schedule.due(9.0) == []
+
+
+def test_the_oldest_repair_gives_way() -> None:
+    schedule = RepairSchedule(REPAIR)
+    for sequence in range(3):
         schedule.wanted(sequence, 0.0)
-    assert [sequence for sequence, _ in schedule.due(10.0)] == [3, 4]
-    assert schedule.given_up == 3
+    assert schedule.given_up == 1
+    assert [sequence for sequence, _ in schedule.due(1.0)] == [1, 2]
+
+
+def test_chunks_are_what_the_parser_takes() -> None:
+    assert all(Chunk.parse(chunk.serialize()) == chunk for chunk in CHUNKS)

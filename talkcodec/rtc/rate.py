@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to send over a path like this: group size, redundancy, step, frame rate, references.
+
+The rungs of a ladder lead from what the caller asked for down to two packets a second. Headers
+and acknowledgements are most of the wire (188 of 230 bytes a packet), so the first rungs put more
+frames into a packet and only the last ones leave frames out. The rung follows an estimate of the
+rate that the path can carry, which follows queues, not loss: the paths that we care about lose
+packets that no sending less would save. Down at once, up a rung at a time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from talkcodec.rtc.path import MESSAGE_ANSWER, MESSAGE_OVERHEAD, PathState
+from talkcodec.types import StreamSettings
+
+#: Header of a motion packet, bytes.
+_GROUP_HEADER = 4
+
+#: Reports of chunks whose fastest one bounds the estimate.
+_CHUNKS = 4
+
+#: Bits per second that acknowledgements of the receiver's reports take on the way forward.
+_REPORTS = 800.0
+
+
+@dataclass(frozen=True, slots=True)
+class RateConfig:
+    """How the rate control decides. Rates are bits per second on the wire, forward.
+
+    ``start``, ``least``, ``most``: of the estimate. ``queue``: seconds of a standing queue that
+    mean the path is full. ``growth``: of the estimate, per second without one, up to ``untried``
+    above twice what arrived. ``share``: of the estimate that is used at all; ``references``: of
+    that what motion leaves to references, up to ``references_most``. ``patience``: seconds on a
+    rung before a better one is tried, doubled up to ``patience_most`` when that failed within
+    ``trial`` seconds. ``headroom``: by which the estimate must exceed a better rung. ``protect``,
+    ``relax``: loss from which packets are made smaller and more frequent, and below which they no
+    longer are. ``silence``: seconds without a report after which the path is taken for nearly
+    dead.
+    """
+
+    start: float = 100_000.0
+    least: float = 5_000.0
+    most: float = 2_000_000.0
+    queue: float = 0.06
+    growth: float = 0.1
+    untried: float = 40_000.0
+    share: float = 0.85
+    references: float = 0.25
+    references_most: float = 5_000.0
+    patience: float = 2.0
+    patience_most: float = 60.0
+    trial: float = 5.0
+    headroom: float = 1.25
+    protect: float = 0.08
+    relax: float = 0.03
+    silence: float = 6.0
+
+
+def ladder(best: StreamSettings) -> tuple[StreamSettings, ...]:
+    """Return the rungs from ``best`` downwards."""
+    larger = replace(best, quantiser=max(best.quantiser, 1))
+    rungs = [best, *(replace(larger, group=group) for group in range(best.group + 1, 5))]
+    sparse = replace(rungs[-1], quantiser=max(best.quantiser, 1), coarse=True)
+    for divisor, quantiser in ((2, 2), (3, 2), (4, 3)):
+        if divisor > best.divisor:
+            rungs.append(replace(sparse, divisor=divisor, quantiser=max(best.quantiser, quantiser)))
+    return tuple(rungs)
+
+
+class RateController:
+    """Sans-I/O: told times and what the path is like; says what to send.
+
+    ``best``: settings for a good path. ``fps``: frames per second of the source.
+    """
+
+    def __init__(
+        self, best: StreamSettings, fps: float = 25.0, config: RateConfig | None = None
+    ) -> None:
+        self.config = config or RateConfig()
+        self.fps = fps
+        self.estimate = self.config.start
+        self.loss = 0.0
+        self._rungs = ladder(best)
+        self._rung = 0
+        self._frame_bytes = 10.0
+        self._queue = 0.0
+        self._full = False
+        self._protected = False
+        self._updated: float | None = None
+        self._changed = float("-inf")
+        self._climbed = float("-inf")
+        self._patience = self.config.patience
+        self._heard: float | None = None
+        self._chunks: deque[float] = deque(maxlen=_CHUNKS)
+
+    @property
+    def rung(self) -> int:
+        """Place on the ladder, 0 is the best."""
+        return self._rung
+
+    @property
+    def settings(self) -> StreamSettings:
+        """What the encoder should do from now on."""
+        settings = self._guarded(self._rungs[self._rung])
+        return replace(settings, coarse=settings.coarse or self.pace < 34_000)
+
+    @property
+    def pace(self) -> float:
+        """Bits per second on the wire for references: what motion leaves of the estimate."""
+        left = self.config.share * self.estimate - _REPORTS
+        return max(left - self.cost(self._guarded(self._rungs[self._rung])), 1_500.0)
+
+    @property
+    def full(self) -> bool:
+        """True while a queue stands on the path: references wait until it has drained."""
+        return self._full
+
+    def cost(self, settings: StreamSettings, *, both: bool = False) -> float:
+        """Return the bits per second on the wire of motion with ``settings``.
+
+        ``both``: with the acknowledgements that come back.
+        """
+        packets = self.fps / settings.divisor / settings.group
+        size = MESSAGE_OVERHEAD + _GROUP_HEADER + settings.group * self._frame_bytes
+        return 8 * packets * (size + MESSAGE_ANSWER * both)
+
+    def sent(self, size: int, frames: int) -> None:
+        """A motion packet of ``size`` bytes with ``frames`` frames was made."""
+        each = max(size - _GROUP_HEADER, 0) / max(frames, 1)
+        self._frame_bytes += 0.1 * (each - self._frame_bytes)
+
+    def update(self, path: PathState, now: float) -> None:
+        """Take what a report showed."""
+        elapsed = 0.0 if self._updated is None else min(now - self._updated, 3.0)
+        self._updated = self._heard = now
+        self.loss, self._queue = path.loss, path.queue
+        self._protected = path.loss >= (
+            self.config.relax if self._protected else self.config.protect
+        )
+        self._estimate(path, elapsed)
+        self._choose(now)
+
+    def starve(self, now: float) -> None:
+        """Note that nothing may have been heard for long; call this now and then."""
+        if self._heard is None:
+            self._heard = now
+        if now - self._heard > self.config.silence:
+            self._heard = now
+            self.estimate = max(self.estimate / 2, self.config.least)
+            self._choose(now)
+
+    def _estimate(self, path: PathState, elapsed: float) -> None:
+        config = self.config
+        was_full, self._full = self._full, path.queue > config.queue
+        if self._full:
+            if path.drained is not None:
+                # While a queue stands, packets come as fast as the bottleneck lets them.
+                weight = 0.5 if was_full else 1.0
+                found = min(path.drained, self.estimate)
+                self.estimate += weight * (found - self.estimate)
+            elif not was_full:
+                self.estimate *= 0.6
+        elif path.received is not None and path.loss > 0.45 and path.queue > config.queue / 3:
+            # A short queue that overflows loses instead of delaying.
+            self.estimate = min(self.estimate, path.received)
+        elif path.received is not None:
+            # What was never tried is not known to work: no further than twice what did.
+            tried = max(2 * path.received + config.untried, self.estimate)
+            self.estimate = min(self.estimate * (1 + config.growth) ** elapsed, tried)
+        if path.chunk is not None:
+            self._chunks.append(path.chunk)
+        if len(self._chunks) == self._chunks.maxlen:
+            # Of so many chunks one was alone on the path, and took just its own time.
+            self.estimate = min(self.estimate, max(self._chunks))
+        self.estimate = min(max(self.estimate, config.least), config.most)
+
+    def _choose(self, now: float) -> None:
+        budget = self.estimate * self.config.share
+        budget -= _REPORTS + min(self.config.references * budget, self.config.references_most)
+        if self._full:
+            # What stands in the queue has to get away as well, within a second.
+            budget -= self.estimate * min(self._queue, 0.4)
+        wanted = self._affordable(budget)
+        if wanted > self._rung:
+            failed = now - self._climbed < self.config.trial
+            self._patience = min(
+                self._patience * 2 if failed else self.config.patience, self.config.patience_most
+            )
+            self._rung, self._changed = wanted, now
+            return
+        rested = now - self._changed >= self._patience
+        if (
+            rested
+            and not self._full
+            and self._affordable(budget / self.config.headroom) < (self._rung)
+        ):
+            self._rung -= 1
+            self._changed = self._climbed = now
+
+    def _affordable(self, budget: float) -> int:
+        """Return the best rung that costs at most ``budget``, else the last."""
+        for place, rung in enumerate(self._rungs):
+            if self.cost(rung) <= budget:
+                return place
+        return len(self._rungs) - 1
+
+    def _guarded(self, settings: StreamSettings) -> StreamSettings:
+        """Make packets smaller and more frequent where many are lost and there is room."""
+        if not self._protected or settings.group <= 2:
+            return replace(settings, redundancy=settings.redundancy or self._protected)
+        guarded = replace(settings, group=2, redundancy=True)
+        fits = self.cost(guarded) <= self.config.share * self.estimate * 0.7
+        return guarded if fits else replace(settings, redundancy=True)
