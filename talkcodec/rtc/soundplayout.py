@@ -26,6 +26,10 @@ _QUIET = 200.0
 #: A difference of so many seconds is made up for at once.
 _FAR = 0.5
 
+#: Blocks in a row that come so late before the delay is made theirs: after a pause aiortc hands
+#: out the few that lay in its jitter buffer meanwhile.
+_STALE = 25
+
 
 @dataclass(frozen=True, slots=True)
 class SoundPlayoutConfig:
@@ -74,6 +78,7 @@ class SoundPlayout:
         self._held: dict[int, I16] = {}
         self._zero: float | None = None
         self._next = 0
+        self._stale = 0
         self._last: I16 = np.zeros(BLOCK, np.int16)
 
     def set_time(self, number: int, time: float) -> None:
@@ -85,7 +90,11 @@ class SoundPlayout:
         if self._zero is None:
             self.counts.late += 1
             return
-        self._observe(now - self._captured(number))
+        transit = now - self._captured(number)
+        if self._is_stale(transit):
+            self.counts.late += 1
+            return
+        self._observe(transit)
         if self.delay is None:
             self.delay, self._next = self._target(), number
         if number in self._held:
@@ -122,6 +131,17 @@ class SoundPlayout:
 
     def _captured(self, number: int) -> float:
         return (self._zero or 0.0) + number * _SECONDS - _LOOKAHEAD
+
+    def _is_stale(self, transit: float) -> bool:
+        if self.delay is None or abs(transit - self.delay) < _FAR:
+            self._stale = 0
+            return False
+        self._stale += 1
+        if self._stale < _STALE:
+            return True
+        self._stale = 0
+        self._transits.clear()
+        return False
 
     def _observe(self, transit: float) -> None:
         self._transits.append(transit)
