@@ -23,7 +23,7 @@ MAX_CHARACTERS = 20_000
 MAX_LINES = 500
 MAX_LINE = 1000
 
-#: Addresses that a description can make us probe, over all its sections.
+#: Addresses that a description can make us probe. Bundled sections repeat those of the first.
 MAX_CANDIDATES = 40
 
 #: How often a line of a kind may come, over all sections.
@@ -36,6 +36,14 @@ _SECTIONS = {
     "video": r"UDP/TLS/RTP/SAVPF( \d{1,3}){1,64}",
 }
 _SECTION = re.compile(r"m=(application|audio|video) \d{1,5} (\S.*)")
+
+#: What a section, or all of them together, must say once (RFC 8839, RFC 8842, RFC 5888).
+_TRANSPORT = {
+    "ice-ufrag": r"[A-Za-z0-9+/]{4,256}",
+    "ice-pwd": r"[A-Za-z0-9+/]{22,256}",
+    "setup": r"active|passive|actpass",
+    "mid": r"[A-Za-z0-9_.+-]{1,32}",
+}
 
 #: Hash functions that aiortc knows, and their sizes in bytes.
 _HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
@@ -68,7 +76,7 @@ def screen(sdp: str) -> str:
         raise _error("lines like a=value", repr(strange[:40]))
     _check_counts(lines)
     _check_sections(lines)
-    _check_certificate(lines)
+    _check_transport(lines)
     return "\r\n".join(line for line in lines if _usable(line)) + "\r\n"
 
 
@@ -77,9 +85,9 @@ def _check_counts(lines: list[str]) -> None:
         found = sum(line.startswith(f"a={name}:") for line in lines)
         if found > most:
             raise _error(f"at most {most} lines of {name}", f"{found}")
-    candidates = sum(line.startswith("a=candidate:") for line in lines)
-    if candidates > MAX_CANDIDATES:
-        raise _error(f"at most {MAX_CANDIDATES} candidates", f"{candidates}")
+    candidates = {line for line in lines if line.startswith("a=candidate:")}
+    if len(candidates) > MAX_CANDIDATES:
+        raise _error(f"at most {MAX_CANDIDATES} candidates", f"{len(candidates)}")
 
 
 def _check_sections(lines: list[str]) -> None:
@@ -95,15 +103,43 @@ def _check_sections(lines: list[str]) -> None:
         raise _error("data channels and at most one track of each kind", ", ".join(kinds) or "none")
 
 
-def _check_certificate(lines: list[str]) -> None:
-    """Every section that names a certificate must name the same one, and one of them must.
+def _check_transport(lines: list[str]) -> None:
+    """All sections share one transport (RFC 9143), to one certificate.
 
-    aiortc checks the peer's certificate against all of the fingerprints of one section.
+    aiortc leaves connections half made, and unable to close, where a section lacks what it needs
+    for a transport of its own. It checks the peer's certificate against all of the fingerprints
+    of one section.
     """
-    named = [dict(_fingerprints(section)) for section in _split(lines)]
-    named = [found for found in named if found]
+    head, *sections = _split(lines)
+    common = _attributes(head)
+    mids = []
+    certificates = [dict(_fingerprints(head))]
+    for section in sections:
+        own = _attributes(section)
+        for name, pattern in _TRANSPORT.items():
+            found = own.get(name, []) or common.get(name, [])
+            if len(found) != 1 or not re.fullmatch(pattern, found[0]):
+                raise _error(f"one {name} in each section", f"{len(found)} of them, or another")
+        mids += own.get("mid", [])
+        certificates.append(dict(_fingerprints(section)))
+    groups = [value.split() for value in common.get("group", [])]
+    if len(set(mids)) != len(sections) or sorted(map(sorted, groups)) != [
+        sorted(["BUNDLE", *mids])
+    ]:
+        raise _error("all sections in one bundle", f"{groups!r:.60}")
+    named = [found for found in certificates if found]
     if not named or any(found != named[0] for found in named):
         raise _error("the fingerprint of one certificate", f"{len(named)} sections that disagree")
+
+
+def _attributes(section: list[str]) -> dict[str, list[str]]:
+    """Return the values of a section's attributes by name."""
+    found: dict[str, list[str]] = {}
+    for line in section:
+        if line.startswith("a="):
+            name, _, value = line[2:].partition(":")
+            found.setdefault(name, []).append(value)
+    return found
 
 
 def _split(lines: list[str]) -> Iterator[list[str]]:

@@ -84,7 +84,10 @@ class Peer:
     async def answer(self, offer: str) -> str:
         """Take the other peer's description and return ours."""
         await self._take(offer, "offer")
-        await self._connection.setLocalDescription(await self._connection.createAnswer())
+        try:
+            await self._connection.setLocalDescription(await self._connection.createAnswer())
+        except Exception as error:  # as in _take
+            raise TalkcodecError(f"expected an offer to answer, found: {error!r}") from error
         return self._connection.localDescription.sdp
 
     async def accept(self, answer: str) -> None:
@@ -96,7 +99,7 @@ class Peer:
 
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
-        except (ValueError, AssertionError, KeyError, IndexError) as error:
+        except Exception as error:  # aiortc raises whatever its parser stumbles over
             raise TalkcodecError(f"expected a session description ({kind}): {error!r}") from error
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkcodec.errors import SignalingError
@@ -54,6 +54,7 @@ def one_line(read: Callable[[str], T], text: str) -> T | None:
     return None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=120))
 def test_any_text_is_a_code_or_one_line_of_error(text: str) -> None:
     code = one_line(parse_code, text)
@@ -66,12 +67,14 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=300), JSON.map(json.dumps)))
 def test_any_text_is_a_message_or_one_line_of_error(text: str) -> None:
     message = one_line(decode, text)
     assert message is None or decode(encode(message)) == message
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["offer", "answer", "renew", "bye", "join", "seated", "refused"]),
     st.dictionaries(

@@ -9,7 +9,7 @@ import os
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkcodec.errors import SignalingError
@@ -35,6 +35,7 @@ def packed(body: bytes, head: bytes = b"\x01\x00\x01") -> str:
 TEXT = st.text(st.characters(min_codepoint=10, max_codepoint=126), min_size=1, max_size=3000)
 
 
+@settings(deadline=None)
 @given(TEXT, st.integers(1, 65_535), st.sampled_from((Offer, Answer)))
 def test_a_line_brings_back_what_was_put_in(
     sdp: str, attempt: int, kind: type[Offer | Answer]
@@ -46,6 +47,7 @@ def test_a_line_brings_back_what_was_put_in(
     assert from_line(f"  {line}\r\n") == message
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_line_that_was_changed_is_told(data: st.DataObject) -> None:
     line = to_line(Offer("v=0\r\na=candidate 192.0.2.1\r\n" * 3))
@@ -59,6 +61,7 @@ def test_a_line_that_was_changed_is_told(data: st.DataObject) -> None:
         from_line(line[:place])
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=200), st.binary(max_size=200).map(packed)))
 def test_any_line_gives_a_message_or_one_line_of_error(text: str) -> None:
     told = ""
@@ -79,7 +82,7 @@ def test_a_line_that_would_swell_to_gigabytes_is_not_inflated() -> None:
 
 
 async def test_real_descriptions_fit_one_line_of_a_terminal() -> None:
-    peer = Peer(lambda _channel, _data: None, media=True)
+    peer = Peer(lambda _channel, _data: None)
     line = to_line(Offer(await peer.offer()))
     await peer.close()
     # Linux gives a program 4095 characters of a line at most. A candidate takes about 60.
