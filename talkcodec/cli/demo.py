@@ -32,7 +32,11 @@ def demo(
         typer.Option(help="Video file, or 'camera'. Else a camera if there is one, or a portrait."),
     ] = None,
     link: Annotated[
-        str, typer.Option(help="Path, as in loss=0.3,rtt=50,rate=40k (also jitter=, queue=).")
+        str,
+        typer.Option(
+            help="Path, as in loss=0.3,rtt=50,rate=40k; also burst=, jitter=, reorder=, duplicate=,"
+            " queue=, blackout=START+LENGTH (ms), trace=FILE (Mahimahi)."
+        ),
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the files written.")] = Path("demo-out"),
@@ -91,7 +95,7 @@ def _call(
 
     from talkcodec.cli.loopback import has_display, loopback
     from talkcodec.encoder import EncoderConfig
-    from talkcodec.rtc.link import parse_link
+    from talkcodec.rtc.linktext import parse_link
     from talkcodec.rtc.recording import Recording
 
     path = parse_link(link)

@@ -23,7 +23,8 @@ from typing import Any
 from talkcodec.bitstream import Reference, StreamHeader, classify
 from talkcodec.clock import SystemClock
 from talkcodec.rtc.driver import Driver
-from talkcodec.rtc.link import LinkConfig, parse_link
+from talkcodec.rtc.link import LinkConfig
+from talkcodec.rtc.linktext import parse_link
 from talkcodec.rtc.messages import greeting
 from talkcodec.rtc.receiving import ReceiverSession
 from talkcodec.rtc.references import PaceConfig

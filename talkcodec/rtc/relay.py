@@ -71,7 +71,7 @@ class UdpRelay:
     def impair(self, config: LinkConfig) -> None:
         """From now on treat datagrams in both directions as ``config`` says."""
         for direction in (self._forward, self._back):
-            direction.link.config = config
+            direction.link.impair(config, self._clock.now())
 
     @property
     def counts(self) -> WireCounts:

@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from talkcodec.rtc.link import parse_link
+from talkcodec.rtc.linktext import parse_link
 from talkcodec.rtc.probe import ProbeConfig, probe
 
 
