@@ -16,7 +16,7 @@ def main(source: str, output: str) -> None:
     with Path(source).open("rb") as file:
         packets = TkcReader(file)
         decoder = Decoder()
-        with VideoWriter(output, packets.header.tick_rate) as writer:
+        with VideoWriter(output, packets.header.tick_rate, synthesised=True) as writer:
             for packet in packets:
                 for frame in decoder.decode(packet.data):
                     writer.write(frame.picture, frame.tick)

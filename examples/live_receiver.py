@@ -15,7 +15,7 @@ async def main(path: str, port: str = "8955") -> None:
     ended = asyncio.Event()
 
     async def call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with VideoWriter(path, Fraction(25)) as video:
+        with VideoWriter(path, Fraction(25), synthesised=True) as video:
             receiver = Receiver(lambda frame: video.write(frame.picture, frame.tick))
             answer = await receiver.answer(json.loads(await reader.readline()))
             writer.write(json.dumps(answer).encode() + b"\n")

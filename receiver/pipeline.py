@@ -21,6 +21,7 @@ from talkcodec import weights
 from talkcodec.bitstream.control import SoundTime
 from talkcodec.clock import Clock, Stopwatch, SystemClock
 from talkcodec.errors import TalkcodecError
+from talkcodec.media.mark import marked_frame
 from talkcodec.media.sinks import ShownFrame
 from talkcodec.media.sound import SoundBlock
 from talkcodec.reference.codec import CodecId
@@ -71,7 +72,8 @@ class Receiver:
     ``show`` is called on the worker thread with every picture, at its time; ``play`` on another
     with sound, in blocks of 20 ms without a gap, from the first on: pauses and losses are filled.
     Neither should wait. ``sound_latency``: seconds from ``play`` to the ear. ``on_mode`` is called
-    on the worker thread before the first picture of another mode is shown.
+    on the worker thread before the first picture of another mode is shown. ``mark``: write into
+    pictures that are synthesised, in a corner, that they are.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Receiver:
         play: Callable[[SoundBlock], None] | None = None,
         sound_latency: float = 0.0,
         on_mode: Callable[[Mode], None] | None = None,
+        mark: bool = True,
         playout: PlayoutConfig | None = None,
         sound_playout: SoundPlayoutConfig | None = None,
         stopwatch: Stopwatch | None = None,
@@ -93,6 +96,7 @@ class Receiver:
         self._inbox: Mailbox[_Arrival] = Mailbox(INBOX)
         self._show = show
         self._on_mode = on_mode
+        self._mark = mark
         self._screen = Screen(
             self._present,
             banked=lambda sequence: self._on_loop(self.session.banked, sequence),
@@ -190,6 +194,15 @@ class Receiver:
             picture_delay=playout.delay if playout else None,
         )
 
+    def queues(self) -> dict[str, int]:
+        """Return how much waits in each queue now; all are bounded and drop the oldest."""
+        playout = self._screen.playout
+        return {
+            "inbox": len(self._inbox),
+            "playout": len(playout) if playout else 0,
+            "sound": self._sound.waiting if self._sound else 0,
+        }
+
     # What a ``Call`` asks of its receiving half, on the event loop's thread.
 
     async def prepare(self) -> None:
@@ -283,7 +296,7 @@ class Receiver:
             self._mode = frame.mode
             if self._on_mode is not None:
                 self._on_mode(frame.mode)
-        self._show(frame)
+        self._show(marked_frame(frame) if self._mark else frame)
 
     def _show_rest(self) -> None:
         """Show what has arrived, each frame at its time; the buffer bounds how long that is."""

@@ -30,14 +30,19 @@ def decode(
     ] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="RGB without loss.")] = False,
     renderer: Annotated[RendererName, typer.Option(help="What draws.")] = DEFAULT_RENDERER,
+    mark: Annotated[
+        bool, typer.Option("--mark/--no-mark", help="Write 'synthesised' into the pictures.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Decode a .tkc file into a video.
 
-    Of a damaged file the part before the damage is written, and the exit status is 1.
+    The video's metadata says that it is synthesised. Of a damaged file the part before the damage
+    is written, and the exit status is 1.
     """
     from talkcodec.bitstream import TkcReader
+    from talkcodec.media.mark import mark as marked
     from talkcodec.media.writer import VideoWriter
 
     if size is not None and (size % 2 or not _SIZES[0] <= size <= _SIZES[1]):
@@ -53,8 +58,10 @@ def decode(
             for frame in _frames(reader, size, renderer):
                 if writer is None:
                     rate = reader.header.tick_rate
-                    writer = stack.enter_context(VideoWriter(output, rate, lossless=lossless))
-                writer.write(frame.picture, frame.tick)
+                    writer = stack.enter_context(
+                        VideoWriter(output, rate, lossless=lossless, synthesised=True)
+                    )
+                writer.write(marked(frame.picture) if mark else frame.picture, frame.tick)
                 frames += 1
                 step()
         except BitstreamError as error:

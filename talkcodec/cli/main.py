@@ -46,7 +46,9 @@ class OneLineErrors(TyperGroup):
     def _fail(ctx: Any, message: str, error: Exception) -> None:
         if ctx.params.get("debug"):
             raise error
-        typer.echo(f"talkcodec: {' '.join(message.split())}", err=True)
+        # Parts of it may come from the other side of a call: no control sequences.
+        line = "".join(letter if letter.isprintable() else " " for letter in message)
+        typer.echo(f"talkcodec: {' '.join(line.split())}", err=True)
         raise typer.Exit(1)
 
 

@@ -52,10 +52,13 @@ MakeSink = Callable[[str, Fraction], Sink]
 
 
 class FileSink:
-    """Writes a video file, on the stream's own time: what was not drawn stands as it stood."""
+    """Writes a video file, on the stream's own time: what was not drawn stands as it stood.
+
+    Its metadata says that pictures in it are synthesised.
+    """
 
     def __init__(self, path: str, tick_rate: Fraction) -> None:
-        self._writer = VideoWriter(path, tick_rate)
+        self._writer = VideoWriter(path, tick_rate, synthesised=True)
         self._first: int | None = None
 
     def show(self, frame: ShownFrame) -> None:

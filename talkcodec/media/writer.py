@@ -23,13 +23,21 @@ class VideoWriter:
     """Writes H.264 (or, lossless, RGB) into the container that the suffix of ``path`` names.
 
     ``tick_rate``: units of the time stamps per second. ``lossless``: H.264 in RGB without loss
-    in ``.mp4`` and ``.mov``, else FFV1, which ``.mkv`` and ``.avi`` can hold.
+    in ``.mp4`` and ``.mov``, else FFV1, which ``.mkv`` and ``.avi`` can hold. ``synthesised``: say
+    in the file's metadata that its pictures are; see ``mark.provenance``.
 
     Raises:
         InputError: the file cannot be written, or not in that container.
     """
 
-    def __init__(self, path: str | Path, tick_rate: Fraction, *, lossless: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        tick_rate: Fraction,
+        *,
+        lossless: bool = False,
+        synthesised: bool = False,
+    ) -> None:
         self._path = Path(path)
         self._rate = tick_rate
         self._lossless = lossless
@@ -41,6 +49,10 @@ class VideoWriter:
             self._container = av.open(str(path), mode="w")
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise InputError(f"expected a video path to write, found {path}: {error}") from None
+        if synthesised:
+            from talkcodec.media.mark import provenance
+
+            self._container.metadata.update(provenance())
 
     def write(self, picture: U8, tick: int) -> None:
         """Append ``picture``, uint8 (H, W, 3) RGB, shown from ``tick`` on.

@@ -24,6 +24,7 @@ from talkcodec.rtc.receiving import ReceiverSession
 from talkcodec.rtc.sending import SenderSession
 
 if TYPE_CHECKING:
+    from talkcodec.rtc.binding import Binding
     from talkcodec.rtc.lines import Line
 
 #: Seconds that the transport has to send what waits when a call ends.
@@ -126,9 +127,18 @@ class Call:
         return self._driver.peer.is_open
 
     @property
+    def backlog(self) -> int:
+        """Bytes that wait in the transport."""
+        return self._driver.peer.backlog()
+
+    @property
     def dropped(self) -> int:
         """Messages of the present connection that a full transport refused."""
         return self._driver.peer.dropped
+
+    def binding(self) -> Binding:
+        """Return what the connection that stands tells of its other end: words to compare."""
+        return self._driver.peer.binding()
 
     async def offer(self) -> str:
         """Return a session description for the other end.

@@ -17,6 +17,7 @@ from talkcodec.bitstream.control import (
     serialize_control,
 )
 from talkcodec.errors import BitstreamError
+from talkcodec.rtc.limits import CONTROL_RATE, TokenBucket
 from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
 from talkcodec.rtc.receiving import ReceiverSession
 from talkcodec.rtc.sending import SenderSession
@@ -29,7 +30,8 @@ class DuplexSession:
     """What a driver runs for a call: the session that sends, the one that receives, or both.
 
     ``invalid``: messages that concern neither. ``overflowed``: notices dropped, oldest first,
-    because nobody took them or the connection was away.
+    because nobody took them or the connection was away. ``refused``: control messages and reports
+    beyond what ``limits.CONTROL_RATE`` allows, which nobody looked at.
     """
 
     def __init__(
@@ -41,6 +43,11 @@ class DuplexSession:
         self.overflowed = 0
         self._notices: deque[Notice] = deque()
         self._waiting: deque[Outgoing] = deque()
+        self._control = TokenBucket(CONTROL_RATE)
+
+    @property
+    def refused(self) -> int:
+        return self._control.refused
 
     @property
     def ended(self) -> str | None:
@@ -52,6 +59,8 @@ class DuplexSession:
         """Take one message of the other side."""
         try:
             kind = classify(data)
+            if kind in {"control", "report"} and not self._control.take(now):
+                return
             control = parse_control(data) if kind == "control" else None
         except BitstreamError:
             self.invalid += 1

@@ -18,6 +18,7 @@ from talkcodec.rtc.messages import Channel
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel, RTCPeerConnection
 
+    from talkcodec.rtc.binding import Binding
     from talkcodec.rtc.lines import Line
 
 #: Bytes that may wait in front of aiortc's congestion window, per unreliable channel. aiortc's
@@ -116,6 +117,15 @@ class Peer:
             raise TalkcodecError(
                 f"expected a connection within {patience:g} s, found it {state}"
             ) from None
+
+    def binding(self) -> Binding:
+        """Return what the connection tells of its other end.
+
+        Raises ``SignalingError`` before it stands.
+        """
+        from talkcodec.rtc.binding import binding
+
+        return binding(self._connection)
 
     def send(self, channel: Channel, data: bytes) -> bool:
         """Send one message; False where it was dropped (not open, or too much waiting)."""
