@@ -15,6 +15,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from receiver.conceal import Concealer
 from talkcodec.bitstream import Reference, classify
 from talkcodec.bitstream.wire import REFERENCE
 from talkcodec.clock import Clock, Stopwatch
@@ -28,6 +29,9 @@ from talkcodec.types import U8, Mode
 #: Packets kept until the reference or header they need arrives; the oldest is dropped beyond.
 WAITING = 8
 
+#: Seconds by which drawing begins early at most, so that a picture is there when it is due.
+_LEAD = 0.03
+
 #: Sides of a video picture that are drawn; ours are 256 or 512.
 _MOST = 2048
 
@@ -38,6 +42,7 @@ class ScreenCounts:
     one; ``forgotten``: the part of them dropped while waiting, oldest first. ``undrawn``: frames
     whose reference left the bank before their time. ``shown``: frames drawn. ``switches``: between
     motion and video; ``pictures``: of video that came, ``early`` of them before the stream header.
+    ``concealed``: the part of ``shown`` that was made up for frames that did not come in time.
     """
 
     invalid: int = 0
@@ -48,6 +53,7 @@ class ScreenCounts:
     switches: int = 0
     pictures: int = 0
     early: int = 0
+    concealed: int = 0
 
 
 class Screen:
@@ -80,6 +86,8 @@ class Screen:
         self._show = show
         self._banked = banked
         self._stuck = stuck
+        self._concealer: Concealer | None = None
+        self._lead = 0.0
         self._config = playout
         self._decoder = Decoder(stopwatch)
         self._clock = clock
@@ -102,7 +110,9 @@ class Screen:
 
     def draw_due(self) -> None:
         """Draw and show the newest frame whose time has come, if there is one."""
-        due = self.playout.due(self._clock.now()) if self.playout else None
+        begin = self._clock.now()
+        due = self.playout.due(begin + self._lead) if self.playout else None
+        due = due or self._made_up()
         if due is None:
             return
         self.tick, state = due
@@ -111,6 +121,8 @@ class Screen:
         except MissingReference:
             self.counts.undrawn += 1
             return
+        took = min(self._clock.now() - begin, _LEAD)
+        self._lead += (took - self._lead) / 8
         mode: Mode = "video" if isinstance(state, av.VideoFrame) else "motion"
         self.counts.shown += 1
         self.counts.switches += mode != self.mode
@@ -119,6 +131,17 @@ class Screen:
         time = float(self.tick / (self.tick_rate or 1))
         self._show(ShownFrame(picture, self.tick, time, mode))
 
+    def _made_up(self) -> tuple[int, DecodedState] | None:
+        """Return a frame in place of one whose time has come and that has not."""
+        if self.playout is None or self._concealer is None or self.mode != "motion":
+            return None
+        tick = self.playout.missing(self._clock.now() + self._lead)
+        state = None if tick is None else self._concealer.frame(tick)
+        if tick is None or state is None:
+            return None
+        self.counts.concealed += 1
+        return tick, state
+
     def _draw(self, state: DecodedState | av.VideoFrame) -> U8:
         if isinstance(state, DecodedState):
             return self._decoder.render(state)
@@ -126,9 +149,14 @@ class Screen:
         return np.asarray(state.to_ndarray(width=side, height=side, format="rgb24"), np.uint8)
 
     def patience(self) -> float | None:
-        """Return the seconds until a frame is due, or None while there is none."""
-        due = self.playout.next_due() if self.playout else None
-        return None if due is None else max(due - self._clock.now(), 0.0)
+        """Return the seconds until a frame is to be drawn, or None while there is none."""
+        if self.playout is None:
+            return None
+        times = [self.playout.next_due()]
+        if self.mode == "motion":
+            times.append(self.playout.next_missing())
+        due = min((time for time in times if time is not None), default=None)
+        return None if due is None else max(due - self._lead - self._clock.now(), 0.0)
 
     def _decode(self, packet: bytes, arrived: float) -> bool:
         """Return whether the packet could be used now."""
@@ -146,6 +174,8 @@ class Screen:
         if self.playout is not None:
             for state in states:
                 self.playout.push(state.tick, state, arrived, fresh=state.fresh)
+                if self._concealer is not None:
+                    self._concealer.add(state)
         return True
 
     def _note(self, packet: bytes) -> None:
@@ -153,6 +183,7 @@ class Screen:
         if kind == "header" and self.playout is None:
             self.tick_rate = self._decoder.header.tick_rate
             self.playout = PlayoutBuffer(float(1 / self.tick_rate), self._config)
+            self._concealer = Concealer(float(1 / self.tick_rate))
         elif kind == "reference":
             self.held = self._decoder.references
             self._banked(Reference.parse(packet).sequence)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When to show what: reorders frames, waits for most of them, and holds the last one otherwise.
+"""When to show what: reorders frames, waits for most of them, and tells which ones are missing.
 
 A frame's *transit* is its arrival time minus its capture time on the sender's tick scale; the
 two clocks differ by an unknown constant, so only differences of transits mean anything. The
@@ -16,6 +16,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+#: Ticks between two frames at most, for a sender that leaves frames out.
+MAX_SPACING = 4
+
 
 @dataclass(frozen=True, slots=True)
 class PlayoutConfig:
@@ -24,7 +27,8 @@ class PlayoutConfig:
     ``margin``: seconds on top, for the jitter of the showing side itself. ``spread``: the delay
     is at most so many seconds longer than the shortest remembered transit. ``rise``, ``fall``:
     how fast the delay may change, in seconds per second: a rise slows the motion down, a fall
-    speeds it up, and neither may be seen. ``capacity``: frames held at most.
+    speeds it up, and neither may be seen. ``capacity``: frames held at most. ``conceal``: seconds
+    after the last frame for which missing ones are told, to be made up for; then it stands.
     """
 
     quantile: float = 0.95
@@ -35,6 +39,7 @@ class PlayoutConfig:
     fall: float = 0.2
     capacity: int = 64
     discontinuity: float = 2.0
+    conceal: float = 0.2
 
     def __post_init__(self) -> None:
         if not 0 < self.quantile <= 1 or self.window < 1 or self.capacity < 1:
@@ -47,7 +52,7 @@ class PlayoutCounts:
 
     ``late``: after their time, dropped. ``duplicate``: already held or shown, dropped.
     ``skipped``: in time, but a newer one was due as well. ``overflowed``: dropped, oldest first,
-    because the buffer was full. ``restarts``: jumps in the tick scale.
+    because the buffer was full. ``restarts``: jumps in the tick scale. ``missing``: told to be.
     """
 
     shown: int = 0
@@ -56,6 +61,7 @@ class PlayoutCounts:
     skipped: int = 0
     overflowed: int = 0
     restarts: int = 0
+    missing: int = 0
 
 
 class PlayoutBuffer(Generic[T]):
@@ -78,6 +84,8 @@ class PlayoutBuffer(Generic[T]):
         self.needs: float | None = None
         self.floor = float("-inf")
         self._shown: int | None = None
+        self._concealed: int | None = None
+        self._spacing = 1
         self._delay: float | None = None
         self._updated = 0.0
 
@@ -94,7 +102,7 @@ class PlayoutBuffer(Generic[T]):
                 self._held[tick] = frame
             return
         self._observe(now - tick * self._tick_seconds, now)
-        if self._shown is not None and tick < self._shown:
+        if self._past(tick):
             self.counts.late += 1
             return
         if len(self._held) == self._config.capacity:
@@ -108,21 +116,68 @@ class PlayoutBuffer(Generic[T]):
         if not ready:
             return None
         newest = max(ready)
+        if self._past(newest):
+            # A guess at a later frame is on the screen: time does not go back.
+            self.counts.late += len(ready)
+            for tick in ready:
+                del self._held[tick]
+            return None
         frame = self._held[newest]
         for tick in ready:
             del self._held[tick]
         self.counts.skipped += len(ready) - 1
         self.counts.shown += 1
-        self._shown = newest
+        if self._shown is not None:
+            # Towards the smallest step: a sender may leave frames out, and so may the path.
+            step = newest - self._shown
+            self._spacing = min(max(step, 1), self._spacing + 1, MAX_SPACING)
+        self._shown, self._concealed = newest, None
         return newest, frame
 
     def next_due(self) -> float | None:
         """Return when ``due`` will have something, or None while nothing is held."""
         return self._due_at(min(self._held)) if self._held else None
 
+    def __len__(self) -> int:
+        """How many frames are held."""
+        return len(self._held)
+
     @property
     def delay(self) -> float | None:
         return self._delay
+
+    def missing(self, now: float) -> int | None:
+        """Return, once, the tick of a frame whose time has come and that has not; ask after
+        ``due``.
+
+        Told half a frame late: a picture made up for nothing is dearer than one a little late.
+        """
+        tick = self._missing_tick()
+        if tick is None or now < self._missing_at(tick):
+            return None
+        self.counts.missing += 1
+        self._concealed = tick
+        return tick
+
+    def next_missing(self) -> float | None:
+        """Return when ``missing`` will have something unless a frame comes, or None."""
+        tick = self._missing_tick()
+        return None if tick is None else self._missing_at(tick)
+
+    def _missing_tick(self) -> int | None:
+        if self._shown is None:
+            return None
+        tick = (self._concealed or self._shown) + self._spacing
+        within = (tick - self._shown) * self._tick_seconds <= self._config.conceal
+        return tick if within else None
+
+    def _missing_at(self, tick: int) -> float:
+        return self._due_at(tick) + 0.5 * self._spacing * self._tick_seconds
+
+    def _past(self, tick: int) -> bool:
+        """Return whether a frame of ``tick`` would take the picture back in time."""
+        newest = self._shown if self._concealed is None else self._concealed
+        return newest is not None and tick < newest
 
     def _due_at(self, tick: int) -> float:
         return tick * self._tick_seconds + (self._delay or 0.0)
@@ -154,6 +209,6 @@ class PlayoutBuffer(Generic[T]):
         self.counts.restarts += 1
         self._transits.clear()
         self._held.clear()
-        self._shown = None
+        self._shown = self._concealed = None
         self._delay = None
         self.needs = None

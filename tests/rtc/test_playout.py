@@ -142,6 +142,71 @@ def test_a_full_buffer_drops_the_oldest() -> None:
     assert buffer.due(1.0) == (3, 3)
 
 
+def shown_until(buffer: PlayoutBuffer[int], end: float) -> tuple[list[int], list[int]]:
+    """Let time pass in steps of a millisecond; return (ticks shown, ticks told missing)."""
+    shown, missing = [], []
+    now = 0.0
+    while now < end:
+        if (due := buffer.due(now)) is not None:
+            shown.append(due[0])
+        elif (tick := buffer.missing(now)) is not None:
+            missing.append(tick)
+        now += 0.001
+    return shown, missing
+
+
+def test_missing_frames_are_told_at_their_time_until_concealment_ends() -> None:
+    buffer: PlayoutBuffer[int] = PlayoutBuffer(TICK)
+    for tick in range(5):
+        buffer.push(tick, tick, tick * TICK)
+    shown, missing = shown_until(buffer, 2.0)
+    assert shown == [0, 1, 2, 3, 4]
+    assert missing == [5, 6, 7, 8, 9]  # 0.2 s
+    assert buffer.counts.missing == 5
+    assert buffer.next_missing() is None
+
+
+def test_a_missing_frame_is_due_half_a_frame_after_its_time() -> None:
+    buffer: PlayoutBuffer[int] = PlayoutBuffer(TICK)
+    for tick in range(2):
+        buffer.push(tick, tick, tick * TICK)
+    assert buffer.due(1 * TICK + 0.01) is not None
+    assert buffer.next_missing() == pytest.approx(2 * TICK + 0.005 + TICK / 2)
+
+
+def test_a_sender_that_leaves_frames_out_is_missing_none() -> None:
+    buffer: PlayoutBuffer[int] = PlayoutBuffer(TICK)
+    missing = []
+    for tick in range(0, 40, 2):
+        buffer.push(tick, tick, tick * TICK)
+        for step in range(80):
+            now = (tick + step / 40) * TICK
+            if buffer.due(now) is None and (told := buffer.missing(now)) is not None:
+                missing.append(told)
+    assert missing in ([], [1])
+
+
+def test_a_frame_that_comes_late_is_shown_unless_a_later_one_was_made_up() -> None:
+    buffer: PlayoutBuffer[int] = PlayoutBuffer(TICK)
+    for tick in range(3):
+        buffer.push(tick, tick, tick * TICK)
+        assert buffer.due(tick * TICK + 0.006) is not None
+    assert buffer.missing(3 * TICK + 0.026) == 3
+    buffer.push(3, 3, 3 * TICK + 0.03)
+    assert buffer.due(3 * TICK + 0.06) == (3, 3)  # the guess gives way to the frame
+    assert buffer.missing(4 * TICK + 0.06) == 4
+    assert buffer.missing(5 * TICK + 0.06) == 5
+    buffer.push(4, 4, 5 * TICK + 0.06)
+    assert buffer.due(6 * TICK) is None
+    assert buffer.counts.late == 1
+
+
+def test_concealment_can_be_switched_off() -> None:
+    buffer: PlayoutBuffer[int] = PlayoutBuffer(TICK, PlayoutConfig(conceal=0.0))
+    buffer.push(0, 0, 0.0)
+    assert shown_until(buffer, 1.0) == ([0], [])
+
+
 @given(st.lists(st.tuples(st.integers(0, 60), st.floats(0, 3)), min_size=1, max_size=80))
 def test_ticks_rise_and_every_frame_is_accounted_for(arrivals: list[tuple[int, float]]) -> None:
     # Within one tick scale: jumps of more than the discontinuity are another test's business.
