@@ -133,8 +133,24 @@ class Mute:
     name: ClassVar[str] = "mute"
 
 
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Nothing, sent where there was nothing else to send: the path is open."""
+
+    name: ClassVar[str] = "alive"
+
+
 ControlMessage = (
-    Hello | Stream | Nack | Acknowledge | RequestReference | Bye | ModeChange | SoundTime | Mute
+    Hello
+    | Stream
+    | Nack
+    | Acknowledge
+    | RequestReference
+    | Bye
+    | ModeChange
+    | SoundTime
+    | Mute
+    | Alive
 )
 _TYPES: dict[str, type[ControlMessage]] = {
     message.name: message for message in get_args(ControlMessage)

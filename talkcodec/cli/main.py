@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from talkcodec.cli.bench import bench
+from talkcodec.cli.call import call
 from talkcodec.cli.compare import compare
 from talkcodec.cli.decode import decode
 from talkcodec.cli.demo import demo
@@ -73,6 +74,6 @@ def options(
         os.environ.setdefault(name, "1")
 
 
-for _command in (demo, signal, encode, decode, info, compare, bench, doctor, version):
+for _command in (demo, call, signal, encode, decode, info, compare, bench, doctor, version):
     app.command()(_command)
 app.add_typer(train, name="train")

@@ -136,6 +136,16 @@ class Call:
         """Messages of the present connection that a full transport refused."""
         return self._driver.peer.dropped
 
+    @property
+    def sent_at(self) -> float:
+        """When the last message went, seconds of the clock."""
+        return self._driver.sent_at
+
+    @property
+    def heard_at(self) -> float:
+        """When the last message came, seconds of the clock."""
+        return self._driver.heard_at
+
     def binding(self) -> Binding:
         """Return what the connection that stands tells of its other end: words to compare."""
         return self._driver.peer.binding()

@@ -47,6 +47,7 @@ class Driver:
     """All methods belong to the event loop's thread.
 
     ``on_message`` is called after the session has taken a message, before answers are sent.
+    ``sent_at``, ``heard_at``: when the last message went and came, seconds of the clock.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Driver:
         self._on_message = on_message
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self.sent_at = self.heard_at = clock.now()
 
     def renew(self) -> Peer:
         """Put a new peer in place of the old one, and return that for its owner to close.
@@ -80,6 +82,7 @@ class Driver:
         now = self._clock.now()
         backlog = self.peer.backlog()
         for message in self._session.outgoing(now, backlog):
+            self.sent_at = now
             self.peer.send(message.channel, message.data)
         self._set_timer(now, backlog)
 
@@ -94,7 +97,8 @@ class Driver:
 
     def _received(self, _channel: Channel, data: bytes) -> None:
         # Messages say by their first byte what they are; the channel only chose how they travel.
-        self._session.receive(data, self._clock.now())
+        self.heard_at = self._clock.now()
+        self._session.receive(data, self.heard_at)
         self._on_message()
         self.pump()
 

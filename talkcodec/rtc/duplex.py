@@ -7,6 +7,7 @@ from collections import deque
 
 from talkcodec.bitstream import classify
 from talkcodec.bitstream.control import (
+    Alive,
     Bye,
     ControlMessage,
     ModeChange,
@@ -68,6 +69,8 @@ class DuplexSession:
         if isinstance(control, Notice):
             self._make_room(self._notices)
             self._notices.append(control)
+        elif isinstance(control, Alive):
+            return  # that it came is all it says
         elif isinstance(control, Bye):
             self._pass((self.sending, self.receiving), data, now)
         elif kind == "report":

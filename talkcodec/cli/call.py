@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``talkcodec call``: one end of a call, by any way of meeting."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from talkcodec.cli.output import Json, call_packages, print_json, read_secret
+from talkcodec.errors import InputError
+
+MAX_SECONDS = 24 * 3600.0
+INTERRUPTED = 130
+
+
+def call(
+    signaling: Annotated[
+        str,
+        typer.Option(help="paste, ws[s]://SERVER, http[s]://URL to POST to, or listen:HOST:PORT."),
+    ] = "paste",
+    room: Annotated[
+        str | None, typer.Option(help="Code of the server's room to join; else one is opened.")
+    ] = None,
+    answer: Annotated[bool, typer.Option("--answer", help="paste: wait for their line.")] = False,
+    input: Annotated[  # noqa: A002  the option's name
+        str, typer.Option(help="camera, pattern (a moving portrait), none, or a video file.")
+    ] = "camera",
+    output: Annotated[
+        str | None, typer.Option(help="window, none, camera[:DEVICE] (a virtual one), or a file.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="End after so many.")] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the other side.")] = 900.0,
+    stun: Annotated[list[str] | None, typer.Option(help="stun:HOST[:PORT]; repeatable.")] = None,
+    turn: Annotated[str | None, typer.Option(help="turn:HOST[:PORT][?transport=tcp].")] = None,
+    turn_user: Annotated[str | None, typer.Option(help="Its user.")] = None,
+    turn_password_file: Annotated[
+        Path | None, typer.Option(help="Its password; or TALKCODEC_TURN_PASSWORD.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Bearer token of the server; or TALKCODEC_TOKEN.")
+    ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Certificates to trust instead of the system's, PEM.")
+    ] = None,
+    mark: Annotated[
+        bool, typer.Option("--mark/--no-mark", help="Say 'synthesised' in such pictures.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Call somebody. Without --stun and --turn nobody but server and peer is contacted.
+
+    Read the three words to each other: if they differ, somebody sits between you. Ctrl-C ends the
+    call. Exit status 0: there was a call; 1: there was none; 130: interrupted before.
+    """
+    for name, value in (("seconds", seconds), ("wait", wait)):
+        if value is not None and not 0 < value <= MAX_SECONDS:
+            raise InputError(f"expected --{name} from 0 to {MAX_SECONDS:g}, found {value:g}")
+    with call_packages():
+        import aiohttp  # noqa: F401  told of here, in one line, and not in the middle of a call
+        import mnemonic  # noqa: F401
+
+    from talkcodec.rtc.signaling.choose import MeetingPlace, ice_servers
+
+    servers = ice_servers(
+        stun or [], turn, turn_user, _secret(turn_password_file, "TALKCODEC_TURN_PASSWORD")
+    )
+    token = _secret(token_file, "TALKCODEC_TOKEN")
+    place = MeetingPlace(signaling, room, answer, token, tls_ca)
+    result = _run(place, input, output, servers, seconds, wait, mark=mark)
+    if as_json:
+        print_json(result)
+    else:
+        _print(result)
+
+
+def _run(
+    place: Any,
+    source: str,
+    output: str | None,
+    servers: Any,
+    seconds: float | None,
+    wait: float,
+    *,
+    mark: bool,
+) -> dict[str, Any]:
+    import asyncio
+
+    import cv2
+
+    from talkcodec.cli.calling import Interrupted, Plan, take_part
+    from talkcodec.cli.loopback import has_display
+
+    cv2.setNumThreads(1)
+    sink = output or ("window" if has_display() else "none")
+    plan = Plan(place, source, sink, servers, seconds, wait, mark)
+    try:
+        return asyncio.run(take_part(plan, _tell))
+    except Interrupted as error:
+        _tell(f"talkcodec: {error}")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _secret(path: Path | None, variable: str) -> str | None:
+    """Return what a file or the environment holds."""
+    return read_secret(path) if path is not None else os.environ.get(variable)
+
+
+def _print(result: dict[str, Any]) -> None:
+    typer.echo(f"call      {result['seconds']:.1f} s, {result['ended']}")
+    typer.echo(f"words     {result['words']}")
+    frames = f"{result['frames_sent']} sent, {result['frames_shown']} shown"
+    typer.echo(f"frames    {frames}, {result['freezes_over_200ms']} freezes over 200 ms")
+    sent, received = result["payload_kbps_sent"], result["payload_kbps_received"]
+    typer.echo(f"payload   {sent:.2f} kbit/s sent, {received:.2f} received")
+    typer.echo(f"made      {result['connections']} connections")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

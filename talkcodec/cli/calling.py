@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One end of a call, from meeting to farewell: what ``talkcodec call`` does."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from receiver import Receiver
+from sender import Capture, Sender
+from talkcodec.cli.loopback import REHEARSED, has_display, limited, rehearsed
+from talkcodec.clock import SystemClock
+from talkcodec.encoder import EncoderConfig
+from talkcodec.errors import InputError, SignalingError, TalkcodecError
+from talkcodec.media.camera import Camera
+from talkcodec.media.reader import VideoReader
+from talkcodec.media.sinks import Sink, open_sink
+from talkcodec.media.sources import Track, builtin_source
+from talkcodec.media.window import WindowSink
+from talkcodec.rtc.call import Call
+from talkcodec.rtc.liveness import Liveness
+from talkcodec.rtc.peer import IceServer
+from talkcodec.rtc.signaling.choose import MeetingPlace, open_signaling
+from talkcodec.rtc.signaling.meeting import Meeting, MeetingConfig
+from talkcodec.rtc.signaling.protocol import Signaling
+from talkcodec.types import Frame
+
+#: Seconds that a lost connection may take to be made again before the call ends.
+PATIENCE = 60.0
+
+_REDRAW = 0.02
+_CAMERA_RATE = Fraction(30)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a call is to be. ``source``: ``camera``, ``pattern``, ``none`` or a file; ``output``:
+    a sink as ``open_sink`` knows them, or a file. ``seconds``: from the connection on, None: until
+    somebody ends it.
+    """
+
+    place: MeetingPlace
+    source: str
+    output: str
+    ice_servers: tuple[IceServer, ...] = ()
+    seconds: float | None = None
+    arrival: float = 900.0
+    mark: bool = True
+
+
+class Interrupted(TalkcodecError):
+    """Somebody pressed Ctrl-C before there was a call."""
+
+
+async def take_part(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Meet, talk until the end, and return what the call was like.
+
+    Raises:
+        TalkcodecError: the call could not begin.
+        Interrupted: Ctrl-C before it began.
+    """
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(_interrupts())
+        source, rate = stack.enter_context(_source(plan))
+        sink = stack.enter_context(_sink(plan.output, rate))
+        signaling = await open_signaling(plan.place, tell=tell, show=_show(tell))
+        one = _End(plan, signaling, source, rate, sink, tell)
+        stack.push_async_callback(one.close)
+        words = await _before(stop, one.meeting.connect())
+        tell(f"connected; both sides should read: {words}")
+        ended = await one.talk(stop)
+        tell(f"ended: {ended}")
+    return one.result(words, ended)
+
+
+class _End:
+    """The parts of one end, and how they end. Make it inside a running event loop."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        signaling: Signaling,
+        source: Iterator[Frame] | None,
+        rate: Fraction,
+        sink: Sink,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._plan = plan
+        self._clock = SystemClock()
+        self._sink = sink
+        self._source = source
+        self._tell = tell
+        # The coarse copies cost 0.1 kbit/s and repair every loss of a single group.
+        config = EncoderConfig(tick_rate=rate, redundancy=True)
+        self._sender = Sender(config, clock=self._clock) if source is not None else None
+        self._receiver = Receiver(sink.show, mark=plan.mark, clock=self._clock)
+        self._call = Call(
+            self._sender,
+            self._receiver,
+            ice_servers=plan.ice_servers,
+            patience=PATIENCE if signaling.lasts else 0.0,
+            on_lost=self._lost,
+            clock=self._clock,
+        )
+        self._lasts = signaling.lasts
+        self.meeting = Meeting(
+            signaling,
+            self._call,
+            config=MeetingConfig(arrival=plan.arrival, patience=PATIENCE),
+            tell=tell,
+            clock=self._clock,
+        )
+        self._begun: float | None = None
+        self._lasted = 0.0
+
+    async def talk(self, stop: asyncio.Event) -> str:
+        """Let both sides talk; return why it ended."""
+        self._begun = self._clock.now()
+        dry: asyncio.Event = asyncio.Event()
+        ends = {
+            "interrupted": stop.wait(),
+            "time is over": self._time(),
+            "the input ended": dry.wait(),
+            "the window was closed": self._watch(),
+            "the other side left, or the connection is gone": self._call.ended(),
+        }
+        tasks = {asyncio.ensure_future(end): reason for reason, end in ends.items()}
+        helpers = [asyncio.create_task(self._keep()), asyncio.create_task(self._listen())]
+        capture = self._capture(dry)
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            return next(tasks[task] for task in tasks if task in done)
+        finally:
+            self._lasted = self._clock.now() - self._begun
+            if capture is not None:
+                await asyncio.to_thread(capture.close)
+            for task in (*tasks, *helpers):
+                task.cancel()
+            await asyncio.gather(*tasks, *helpers, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End the call, then leave the meeting."""
+        await self._call.close()
+        await self.meeting.close()
+
+    def result(self, words: str, ended: str) -> dict[str, Any]:
+        """Return the JSON object of ``--json``."""
+        sent = self._sender.report() if self._sender else None
+        received, media = self._receiver.report(), self._receiver.media()
+        seconds = max(self._lasted, 1e-3)
+        payload = sent.payload_bytes if sent else 0
+        return {
+            "words": words,
+            "seconds": round(self._lasted, 2),
+            "ended": ended,
+            "connections": self._call.connections,
+            "frames_sent": sent.frames_encoded if sent else 0,
+            "frames_shown": received.frames_shown,
+            "freezes_over_200ms": received.freezes,
+            "longest_freeze_ms": round(1000 * received.longest_freeze),
+            "payload_kbps_sent": round(payload * 8e-3 / seconds, 3),
+            "payload_kbps_received": round(received.payload_bytes * 8e-3 / seconds, 3),
+            "references_sent": sent.references if sent else 0,
+            "references_received": received.references,
+            "loss": None if sent is None or sent.loss is None else round(sent.loss, 4),
+            "rtt_ms": None if sent is None or sent.rtt is None else round(1000 * sent.rtt, 1),
+            "mode_switches": media.mode_switches,
+            "invalid_messages": received.invalid,
+        }
+
+    def _capture(self, dry: asyncio.Event) -> Capture[Frame] | None:
+        sender, source = self._sender, self._source
+        if sender is None or source is None:
+            return None
+        loop = asyncio.get_running_loop()
+
+        def done(failure: Exception | None) -> None:
+            # What ends the call ends the source too, and is told by the call.
+            if failure is not None and not isinstance(failure, TalkcodecError):
+                self._tell(f"input: {failure}")
+            loop.call_soon_threadsafe(dry.set)
+
+        capture = Capture(source, sender.put, done, self._clock)
+        capture.start()
+        return capture
+
+    def _lost(self) -> None:
+        self.meeting.lose()
+
+    async def _keep(self) -> None:
+        """Make the connection again whenever it is lost, as long as there is a way to."""
+        if not self._lasts:
+            return
+        try:
+            await self.meeting.keep()
+        except SignalingError as error:
+            # The call goes on, and ends when its connection does.
+            self._tell(f"no way left to make a lost connection again: {error}")
+
+    async def _listen(self) -> None:
+        if self._lasts:
+            await Liveness(self._call, self._lost, self._clock).run()
+
+    async def _time(self) -> None:
+        await asyncio.sleep(self._plan.seconds if self._plan.seconds is not None else math.inf)
+
+    async def _watch(self) -> None:
+        """Draw the window, if there is one, until it is closed."""
+        if not isinstance(self._sink, WindowSink):
+            await asyncio.Event().wait()
+            return
+        while self._sink.poll():  # noqa: ASYNC110  windows tell nobody of their keys
+            await asyncio.sleep(_REDRAW)
+
+
+@contextmanager
+def _source(plan: Plan) -> Iterator[tuple[Iterator[Frame] | None, Fraction]]:
+    """Open what ``--input`` names; yield its frames and their tick rate."""
+    seconds = math.inf if plan.seconds is None else plan.seconds
+    if plan.source == "none":
+        yield None, _CAMERA_RATE
+    elif plan.source == "pattern":
+        rate = Track.load().rate
+        frames = rehearsed(builtin_source(REHEARSED), seconds)
+        # Drawing takes seconds, which would be missing from the call.
+        yield itertools.chain([next(frames)], frames), rate
+    elif plan.source == "camera":
+        with Camera() as camera:
+            yield limited(camera, seconds), _CAMERA_RATE
+    else:
+        with VideoReader(plan.source) as reader:
+            yield limited(reader, seconds), reader.info.tick_rate
+
+
+@contextmanager
+def _sink(text: str, rate: Fraction) -> Iterator[Sink]:
+    """Open what ``--output`` names: a sink, or a video file by its path."""
+    with ExitStack() as stack:
+        name = text.partition(":")[0]
+        known = name in {"window", "none", "camera", "file"}
+        if name == "window" and not has_display():
+            raise InputError("expected a display for a window, found none (--output none or FILE)")
+        if not known and Path(text).exists():
+            raise InputError(f"expected a new file, found {text}")
+        yield stack.enter_context(open_sink(text if known else f"file:{text}", rate))
+
+
+def _show(tell: Callable[[str], None]) -> Callable[[str], None]:
+    def show(line: str) -> None:
+        tell("send this line to the other side, and paste theirs here:")
+        tell(line)
+
+    return show
+
+
+async def _before(stop: asyncio.Event, meeting: Any) -> str:
+    """Wait for the connection, or for Ctrl-C."""
+    work = asyncio.ensure_future(meeting)
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise Interrupted("interrupted before there was a call")
+        return str(work.result())
+    finally:
+        for task in (work, stopped):
+            task.cancel()
+        await asyncio.gather(work, stopped, return_exceptions=True)
+
+
+@contextmanager
+def _interrupts() -> Iterator[asyncio.Event]:
+    """Yield an event that Ctrl-C sets, once; a second Ctrl-C ends the program at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def pressed() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    with suppress(NotImplementedError):  # Windows: Ctrl-C cancels the main task instead
+        loop.add_signal_handler(signal.SIGINT, pressed)
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+    try:
+        yield stop
+    finally:
+        with suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)

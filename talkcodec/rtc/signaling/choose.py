@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which way of meeting a text like ``wss://example.org`` names, and STUN and TURN by their URLs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from talkcodec.errors import InputError
+from talkcodec.rtc.peer import IceServer
+from talkcodec.rtc.signaling.protocol import Signaling
+
+_LISTEN = re.compile(r"listen:(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]*)):(\d{1,5})")
+
+#: RFC 7064 and 7065.
+_STUN = re.compile(r"stuns?:[^\s?/@]+(:\d{1,5})?")
+_TURN = re.compile(r"turns?:[^\s?/@]+(:\d{1,5})?(\?transport=(udp|tcp))?")
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingPlace:
+    """Where to meet.
+
+    ``text``: ``paste``, ``ws://`` or ``wss://`` of a rendezvous server, ``http://`` or
+    ``https://`` to POST to, ``listen:HOST:PORT`` to be POSTed to. ``room``: of a server; None
+    opens one. ``answers``: with ``paste``, wait for the other side's line. ``token``: bearer
+    token, ``authority``: certificates to trust instead of the system's.
+    """
+
+    text: str
+    room: str | None = None
+    answers: bool = False
+    token: str | None = None
+    authority: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.room is not None and not self.text.startswith(("ws://", "wss://")):
+            raise InputError(f"expected a rendezvous server for a room, found {self.text}")
+        if self.answers and self.text != "paste":
+            raise InputError(f"expected --answer with paste only, found it with {self.text}")
+
+
+async def open_signaling(
+    place: MeetingPlace, *, tell: Callable[[str], None], show: Callable[[str], None]
+) -> Signaling:
+    """Open the way that ``place`` names.
+
+    ``tell`` is given what people want to know; ``show`` a line that they are to carry.
+
+    Raises:
+        InputError: the text names none.
+        SignalingError: it cannot be opened.
+    """
+    text = place.text
+    if text == "paste":
+        from talkcodec.rtc.signaling.paste import PasteSignaling
+
+        return PasteSignaling(offers=not place.answers, show=show, complain=tell)
+    if text.startswith(("ws://", "wss://")):
+        from talkcodec.rtc.signaling.room import RoomConfig, RoomSignaling
+
+        config = RoomConfig(text, place.room, place.token, place.authority)
+        room = await RoomSignaling.open(config)
+        if place.room is None:
+            tell(f"room: {room.room}")
+        return room
+    if text.startswith(("http://", "https://")):
+        from talkcodec.rtc.signaling.whip import WhipClient, WhipConfig
+
+        return WhipClient(WhipConfig(text, place.token, place.authority))
+    return await _listen(place, tell)
+
+
+async def _listen(place: MeetingPlace, tell: Callable[[str], None]) -> Signaling:
+    from talkcodec.rtc.signaling.whip import WhipServer
+
+    match = _LISTEN.fullmatch(place.text)
+    if match is None or int(match[3]) > 65535:
+        raise InputError(
+            "expected paste, ws://, wss://, http://, https:// or listen:HOST:PORT,"
+            f" found {place.text}"
+        )
+    host = match[1] or match[2] or "127.0.0.1"
+    server = await WhipServer.open(host, int(match[3]), token=place.token)
+    name = f"[{host}]" if ":" in host else host
+    tell(f"waiting for a POST at http://{name}:{server.listening.port}/")
+    return server
+
+
+def ice_servers(
+    stun: list[str], turn: str | None, user: str | None, password: str | None
+) -> tuple[IceServer, ...]:
+    """Return the servers that help through NATs; none named, none asked.
+
+    Raises:
+        InputError: a URL that is none, or a TURN server without user and password.
+    """
+    for url in stun:
+        if not _STUN.fullmatch(url):
+            raise InputError(f"expected stun:HOST[:PORT], found {url}")
+    servers = [IceServer(url) for url in stun]
+    if turn is None:
+        if user is not None or password is not None:
+            raise InputError("expected --turn with its user and password, found none")
+        return tuple(servers)
+    if not _TURN.fullmatch(turn):
+        raise InputError(f"expected turn:HOST[:PORT][?transport=udp|tcp], found {turn}")
+    if not user or not password:
+        raise InputError(
+            "expected --turn-user, and a password in --turn-password-file or"
+            " TALKCODEC_TURN_PASSWORD"
+        )
+    return (*servers, IceServer(turn, user, password))
