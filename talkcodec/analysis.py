@@ -15,7 +15,7 @@ from talkcodec.bitstream import FlowLayer
 from talkcodec.entropy import TableSet
 from talkcodec.motion.landmarks import LEFT_LID_GAP, LIP_GAP, RIGHT_LID_GAP
 from talkcodec.reference.bank import BankedReference
-from talkcodec.render.geometric import FLOW_SIDE, Flow, ReferenceView, Target
+from talkcodec.render.geometric import FLOW_SIDE, Flow, Layer, ReferenceView, Target
 from talkcodec.render.layer import AFFINE, fit_layer, layer_flow, outside_weight, value_count
 from talkcodec.render.measure import (
     FlowMeter,
@@ -24,7 +24,7 @@ from talkcodec.render.measure import (
     warp_luma,
 )
 from talkcodec.scene import LAYER_LIFE, Drawing, LayerMemory, Scene
-from talkcodec.types import F32, F64, I32, U8
+from talkcodec.types import F32, F64, I32, U8, Box
 
 #: References tried for a group, the nearest ones by shape.
 CANDIDATES = 2
@@ -39,7 +39,8 @@ class Sample:
 
     ``picture``: canvas, uint8 (S, S, 3). ``luma``: the same, small. ``state``: float64 (D,) in
     finest steps, smoothed. ``landmarks``: (478, 3) as tracked, canvas units. ``window``: where
-    the canvas lay in the source picture: left, top, right, bottom.
+    the canvas lay in the source picture: left, top, right, bottom. ``sure``: the tracker's
+    confidence, 0 to 1. ``others``: further faces, canvas units.
     """
 
     tick: int
@@ -48,15 +49,25 @@ class Sample:
     state: F64
     landmarks: F64
     window: tuple[int, int, int, int]
+    sure: float = 1.0
+    others: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """How a group is to be drawn. ``error``: of its last frame as the receiver will show it."""
+    """How a group is to be drawn. ``error``: of its last frame as the receiver will show it.
+
+    ``tried``: every reference that was looked at, the chosen one first, with the flow to it,
+    (n, n, 2) in canvas units. ``layer``: what bends the chosen one's flow beyond the face.
+    ``turn``: radians between the head and the chosen reference's.
+    """
 
     reference: BankedReference
     flow: FlowLayer | None
     error: float
+    tried: tuple[tuple[BankedReference, F32], ...] = ()
+    layer: Layer | None = None
+    turn: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +107,11 @@ class Analyst:
         usable = held or list(self._scene.bank)
         ranked = sorted(usable, key=lambda r: self._distance(r, target, sample.tick))
         best: tuple[float, BankedReference, Flow] | None = None
+        tried: list[tuple[BankedReference, F32]] = []
         for reference in ranked[:CANDIDATES]:
             view = self._scene.view(reference.sequence)
             flow = self._scene.renderer.flow(target, view)
+            tried.append((reference, flow.field))
             error = self._error(warp_luma(self._luma(reference), flow.field), sample.luma, flow)
             if best is None or error < best[0]:
                 best = error, reference, flow
@@ -106,7 +119,13 @@ class Analyst:
             raise ValueError("expected a reference in the bank, found none")
         error, reference, flow = best
         layer, error = self._layer(sample, start, target, reference, flow, error)
-        return Choice(reference, layer, error)
+        drawn = None if layer is None else (layer.mode, layer.values.astype(np.float32))
+        if drawn is None:
+            drawn = self._memory.in_force(reference.sequence, start)
+        tried.sort(key=lambda pair: pair[0] is not reference)
+        there = self._scene.view(reference.sequence).state
+        turn = float(np.linalg.norm((sample.state * self._scene.model.steps - there)[:3]))
+        return Choice(reference, layer, error, tuple(tried), drawn, turn)
 
     def shown_error(self, sample: Sample, drawing: Drawing, absent: Collection[int] = ()) -> float:
         """Return the error of the full synthesis, mouth, eyes and all, without ``absent``."""

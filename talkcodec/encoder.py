@@ -33,6 +33,7 @@ from talkcodec.bitstream import (
 )
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.face import FaceTracker, open_tracker
+from talkcodec.modes import ModeConfig, Reason
 from talkcodec.motion.fit import fit_identity, fit_state, neutral_shape
 from talkcodec.motion.quantise import quantise_group
 from talkcodec.motion.smooth import OneEuroFilter, SmoothingConfig
@@ -42,7 +43,18 @@ from talkcodec.reference.codec import CodecId, open_decoder, open_encoder
 from talkcodec.reference.policy import RefreshConfig, RefreshPolicy
 from talkcodec.render.measure import small_luma
 from talkcodec.scene import Drawing, LayerMemory, Scene
-from talkcodec.types import CANVAS, F64, I32, U8, FaceObservation, Frame, Packet, StreamSettings
+from talkcodec.types import (
+    CANVAS,
+    F64,
+    I32,
+    U8,
+    FaceObservation,
+    Frame,
+    Mode,
+    Packet,
+    StreamSettings,
+)
+from talkcodec.watch import Watch
 
 #: A pause of more ticks than this between two frames ends a group early.
 MAX_PAUSE = 8
@@ -73,7 +85,8 @@ class EncoderConfig:
     with open eyes before the first reference is sent regardless. ``acknowledged``: draw only from
     references that ``Encoder.acknowledge`` was told of, as a call must, whose receiver would
     otherwise stand still while a reference travels. ``renderer``: what the receiver is taken to
-    draw with, when its picture is foreseen.
+    draw with, when its picture is foreseen. ``modes``: judge whether the face can be drawn at all,
+    and send no motion in mode "video"; None where there is no video to show instead.
     """
 
     size: int = CANVAS
@@ -89,6 +102,7 @@ class EncoderConfig:
     layers: LayerConfig = field(default_factory=LayerConfig)
     smoothing: SmoothingConfig = LIGHT
     renderer: RendererName = DEFAULT_RENDERER
+    modes: ModeConfig | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,6 +165,7 @@ class Encoder:
         self._requested = False
         self._eyes = 0.0
         self._window_told: tuple[int, int, int, int] | None = None
+        self._watch = Watch(self.config.modes)
 
     def header(self) -> Packet:
         """Return the stream header; send it first, and again to whoever joins late."""
@@ -174,6 +189,21 @@ class Encoder:
         )
         self._settings = settings
 
+    @property
+    def mode(self) -> Mode:
+        """What the receiver should show; see ``talkcodec.modes``."""
+        return self._watch.mode
+
+    @property
+    def reason(self) -> Reason:
+        """What speaks against motion."""
+        return self._watch.reason
+
+    @property
+    def low_confidence(self) -> bool:
+        """Whether what motion alone would show is in doubt."""
+        return self._watch.low_confidence
+
     def request_reference(self) -> None:
         """Ask for a new key reference with the next group, as after a receiver lost its bank."""
         self._requested = True
@@ -193,6 +223,7 @@ class Encoder:
                 self._scene.forget(older)
             del self._travelling[older]
         del self._travelling[sequence]
+        self._watch.arrived(sequence)
 
     def tick(self, frame: Frame) -> int:
         """Return the tick on which ``frame`` falls."""
@@ -212,13 +243,15 @@ class Encoder:
             seen = self._tracker.track(frame.picture, float(frame.time))
         if seen is None:
             self._smoother.reset()
-            return self._close_group()
+            out = self._close_group()
+            self._watch.absent(float(frame.time), self.canvas(frame))
+            return out
         out = self._notice(frame, seen)
         with self._stopwatch.stage("fit"):
-            sample = self._sample(frame, tick, self._window.to_canvas(seen.landmarks))
+            sample = self._sample(frame, tick, seen)
         with self._stopwatch.stage("encode"):
             if not len(self._scene.bank):
-                return out + self._start(sample)
+                return out + (self._start(sample) if self._watch.drawing else self._wait(sample))
             return out + self._push(sample)
 
     def flush(self) -> list[Packet]:
@@ -239,17 +272,32 @@ class Encoder:
         self._smoother.reset()
         self._sent.clear()
         if returned:
-            # Perhaps another person: nothing that was sent of the last one may be drawn from.
-            self._identity = None
-            self._travelling.clear()
-            for reference in list(self._scene.bank):
-                self._scene.forget(reference.sequence)
+            self._begin_anew()
         elif len(self._scene.bank):
             self._requested = True
         return out
 
-    def _sample(self, frame: Frame, tick: int, landmarks: F64) -> Sample:
+    def _begin_anew(self) -> None:
+        """Perhaps it is another person: nothing that was sent of the last one may be drawn from."""
+        self._identity = None
+        self._travelling.clear()
+        self._waiting.clear()
+        self._smoother.reset()
+        self._sent.clear()
+        for reference in list(self._scene.bank):
+            self._scene.forget(reference.sequence)
+
+    def _wait(self, sample: Sample) -> list[Packet]:
+        """Look at a face of which nothing has been sent, behind the video."""
+        self._watch.look(self._time(sample), sample, None)
+        return []
+
+    def _time(self, sample: Sample) -> float:
+        return float(sample.tick / self.config.tick_rate)
+
+    def _sample(self, frame: Frame, tick: int, seen: FaceObservation) -> Sample:
         """Fit and smooth the motion state of a frame; the first one settles the identity."""
+        landmarks = self._window.to_canvas(seen.landmarks)
         if self._identity is None:
             self._settle(landmarks)
         interval = float((tick - self._last_tick) / self.config.tick_rate)
@@ -257,7 +305,9 @@ class Encoder:
         picture = self.canvas(frame)
         state = self._smoother(self._fit(landmarks), interval)
         bounds = self._window.bounds
-        return Sample(tick, picture, small_luma(picture), state, landmarks, bounds)
+        others = tuple(self._window.box_to_canvas(box) for box in seen.others)
+        luma = small_luma(picture)
+        return Sample(tick, picture, luma, state, landmarks, bounds, seen.confidence, others)
 
     def _settle(self, landmarks: F64) -> None:
         """Take the identity from ``landmarks`` (478, 3), canvas units."""
@@ -312,6 +362,9 @@ class Encoder:
         last = samples[-1]
         with self._stopwatch.stage("analyse"):
             choice = self._analyst.choose(last, samples[0].tick, self._travelling)
+            if self._watch.look(self._time(last), last, choice):
+                self._begin_anew()
+                return []
             group = self._group(samples, choice)
             wanted = self._wants_reference(last, group)
         out: list[Packet] = []
@@ -320,6 +373,8 @@ class Encoder:
             choice = self._analyst.choose(last, samples[0].tick, self._travelling)
             group = self._group(samples, choice)
         self._used[choice.reference.sequence] = last.tick
+        if self.mode == "video":
+            return out
         if self._trace is not None:
             states = np.stack([sample.state for sample in samples])
             self._trace(GroupTrace(states, group, choice.reference.state, choice.error))
@@ -345,6 +400,8 @@ class Encoder:
 
     def _wants_reference(self, sample: Sample, group: MotionGroup) -> bool:
         """Draw what the receiver will show and ask the policy whether it is good enough."""
+        if not self._watch.drawing:
+            return False  # a return begins with a key
         if self._requested:
             return True
         if self._travelling:
@@ -352,9 +409,9 @@ class Encoder:
         state = self._scene.dequantise(group.states[-1], group.quantiser)
         drawing = Drawing(group.reference, state, self._layers.layers(group)[-1])
         error = self._analyst.shown_error(sample, drawing, self._travelling)
-        time = float(sample.tick / self.config.tick_rate)
-        gain = error - self._floor
-        return self._policy.decide(time, gain) and not self._blinks(sample)
+        gain, hurry = error - self._floor, self._watch.hurry
+        wanted = self._policy.decide(self._time(sample), gain, hurry=hurry)
+        return wanted and not self._blinks(sample)
 
     def _send_reference(self, sample: Sample, *, key: bool) -> Packet:
         """Code ``sample`` as a reference and admit it to the scene, as the receiver will."""
@@ -390,6 +447,10 @@ class Encoder:
         self._travelling = {s: k for s, k in self._travelling.items() if s in self._scene.bank}
         if self.config.acknowledged:
             self._travelling[self._sequence] = coded.key
+        if coded.key:
+            self._watch.sent(self._sequence)
+        if not self.config.acknowledged:
+            self._watch.arrived(self._sequence)
         return Packet("reference", data, sample.tick)
 
     def _free_slot(self) -> int:

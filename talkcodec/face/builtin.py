@@ -26,7 +26,7 @@ from talkcodec.types import F32, LANDMARKS, U8, FaceObservation
 #: More faces than this in one picture are not looked at.
 CROWD = 3
 #: Seconds between two looks for further faces while one is followed.
-LOOK = 0.5
+LOOK = 0.2
 #: Chance of a face, 0 to 1, at which one is taken up, and below which it is given up.
 TAKE, KEEP = 0.7, 0.35
 #: A place that was this far off, in sides, or off in size by this share, is looked at again.

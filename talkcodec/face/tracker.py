@@ -7,6 +7,7 @@ follows one of them. ``FollowingTracker`` makes the second from the first.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol, Self, get_args
 
 import numpy as np
@@ -69,7 +70,10 @@ class FollowingTracker:
         if self._shape is not None and (self._shape != (height, width) or time <= self._time):
             self.reset()
         self._shape, self._time = (height, width), time
-        return self._follower.choose(self._finder.find(rgb, time), time, width, height)
+        faces = self._finder.find(rgb, time)
+        chosen = self._follower.choose(faces, time, width, height)
+        others = tuple(face.box for face in faces if face is not chosen)
+        return replace(chosen, others=others) if chosen is not None and others else chosen
 
     def reset(self) -> None:
         self._finder.reset()

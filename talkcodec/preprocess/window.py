@@ -90,6 +90,12 @@ class CropWindow:
         out[:, 1] -= self._top
         return np.asarray(out * (CANVAS / self._side), dtype=np.float64)
 
+    def box_to_canvas(self, box: Box) -> Box:
+        """Return ``box``, in source pixels, in canvas units."""
+        scale = CANVAS / self._side
+        left, top = (box.left - self._left) * scale, (box.top - self._top) * scale
+        return Box(left, top, left + box.width * scale, top + box.height * scale)
+
     def _reshape(self, shape: tuple[int, ...]) -> None:
         """Begin anew, with the centre square, when pictures of another size arrive."""
         height, width = shape[:2]

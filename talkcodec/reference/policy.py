@@ -19,7 +19,8 @@ class RefreshConfig:
     (and starts with). ``threshold``: error gain (1 - SSIM) for which a full bucket pays.
     ``urgent``: gain for which the last bits of a bucket are spent; an empty one buys nothing, but
     the last purchase may leave it in debt. ``patience``: seconds over which a gain must persist,
-    so that a blink does not buy a reference.
+    so that a blink does not buy a reference. ``hurry_rate``, ``hurry_burst``: of a second bucket,
+    for when the picture is in doubt; it is spent at ``threshold`` and without patience.
     """
 
     rate: float = 400.0
@@ -27,6 +28,8 @@ class RefreshConfig:
     threshold: float = 0.03
     urgent: float = 0.08
     patience: float = 0.12
+    hurry_rate: float = 1_000.0
+    hurry_burst: float = 24_000.0
 
 
 class RefreshPolicy:
@@ -35,6 +38,8 @@ class RefreshPolicy:
     def __init__(self, config: RefreshConfig | None = None) -> None:
         self._config = config or RefreshConfig()
         self._tokens = self._config.burst
+        self._reserve = self._config.hurry_burst
+        self._hurried = False
         self._time: float | None = None
         self._since: float | None = None
 
@@ -43,12 +48,16 @@ class RefreshPolicy:
         """Bits that may be spent now."""
         return self._tokens
 
-    def decide(self, time: float, gain: float) -> bool:
+    def decide(self, time: float, gain: float, *, hurry: bool = False) -> bool:
         """Return whether to send a reference now.
 
         ``time``: seconds, never going back. ``gain``: how much lower the error would be.
+        ``hurry``: the picture is in doubt.
         """
         self._refill(time)
+        self._hurried = hurry and self._reserve > 0 and gain >= self._config.threshold
+        if self._hurried:
+            return True
         if gain < self._price():
             self._since = None
             return False
@@ -57,9 +66,12 @@ class RefreshPolicy:
         return time - self._since >= self._config.patience
 
     def spent(self, bits: float) -> None:
-        """Take the ``bits`` of a reference that was sent out of the bucket; it may go into debt."""
-        self._tokens -= bits
-        self._since = None
+        """Take the ``bits`` of a reference that was sent out of its bucket; it may go into debt."""
+        if self._hurried:
+            self._reserve -= bits
+        else:
+            self._tokens -= bits
+        self._since, self._hurried = None, False
 
     def _price(self) -> float:
         """Gain needed now: ``threshold`` with a full bucket, ``urgent`` when it is nearly empty."""
@@ -71,6 +83,7 @@ class RefreshPolicy:
 
     def _refill(self, time: float) -> None:
         if self._time is not None:
-            earned = max(time - self._time, 0.0) * self._config.rate
-            self._tokens = min(self._tokens + earned, self._config.burst)
+            config, elapsed = self._config, max(time - self._time, 0.0)
+            self._tokens = min(self._tokens + elapsed * config.rate, config.burst)
+            self._reserve = min(self._reserve + elapsed * config.hurry_rate, config.hurry_burst)
         self._time = time

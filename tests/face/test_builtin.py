@@ -147,7 +147,7 @@ def test_others_are_noticed_now_and_then(stage: Stage) -> None:
     stage.faces["a"] = face_at(200, 150)
     finder.find(BLANK, 0.0)
     stage.faces["b"] = face_at(500, 150)
-    times = np.arange(1, 25) / 25
+    times = np.arange(1, 9) / 8 * 1.9 * LOOK
     counts = [len(finder.find(BLANK, float(time))) for time in times]
     assert counts == [1 if time < LOOK else 2 for time in times]
     assert stage.looks == 2
