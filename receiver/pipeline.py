@@ -280,6 +280,7 @@ class Receiver:
         playout = self._screen.playout
         if playout is not None:
             self._together.pictures_need = playout.needs
+            self._together.picture_delay = playout.delay
             playout.floor = self._together.picture_floor()
 
     def _look_after_video(self) -> None:

@@ -35,23 +35,25 @@ class _Arrival:
 class Together:
     """What pictures and sound know of each other: delays from capture, up to one constant.
 
-    Each is written by one thread and read by the other.
+    Pictures take the delay that both need, smoothly; sound follows them, by blocks. Each value is
+    written by one thread and read by the other.
     """
 
     def __init__(self, patience: float) -> None:
         self.pictures_need: float | None = None
-        self.sound_delay: float | None = None
+        self.picture_delay: float | None = None
+        self.sound_needs: float | None = None
         self._patience = patience
 
     def picture_floor(self) -> float:
         """Return the delay that pictures should have for the sound's sake."""
-        if self.sound_delay is None or self.pictures_need is None:
+        if self.sound_needs is None or self.pictures_need is None:
             return float("-inf")
-        return min(self.sound_delay, self.pictures_need + self._patience)
+        return min(self.sound_needs, self.pictures_need + self._patience)
 
     def sound_floor(self) -> float:
         """Return the delay that sound should have for the pictures' sake."""
-        return float("-inf") if self.pictures_need is None else self.pictures_need
+        return float("-inf") if self.picture_delay is None else self.picture_delay
 
 
 class SoundRoom:
@@ -78,6 +80,11 @@ class SoundRoom:
         self._inbox: Mailbox[_Arrival | SoundTime] = Mailbox(INBOX)
         self._heard_at = clock.now()
         self._thread = threading.Thread(target=self._work, name="sound", daemon=True)
+
+    @property
+    def waiting(self) -> int:
+        """Packets and blocks that wait for the thread or for their time."""
+        return len(self._inbox) + len(self.playout)
 
     @property
     def dropped(self) -> int:
@@ -128,6 +135,6 @@ class SoundRoom:
         self.playout.floor = self._together.sound_floor()
         block = self.playout.due(now + self._latency)
         alive = now - self._heard_at < _SILENT
-        self._together.sound_delay = self.playout.delay if alive else None
+        self._together.sound_needs = self.playout.needs if alive else None
         if block is not None:
             self._play(block)

@@ -1,39 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames at the pace of real time, from a source that may be faster or slower."""
+"""Frames or sound at the pace of real time, from a source that may be faster or slower."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 from talkcodec.clock import Clock
+from talkcodec.media.sound import SoundBlock
 from talkcodec.types import Frame
 
+Item = TypeVar("Item", Frame, SoundBlock)
 
-class Capture:
-    """A thread that takes frames from ``source`` and hands each over when its time has come.
+
+class Capture(Generic[Item]):
+    """A thread that takes items from ``source`` and hands each over when its time has come.
 
     A file is held back to its own time stamps; a camera is never faster than they are, so its
-    frames pass at once. ``hand_over`` is called on the thread and must not wait. ``done`` is
-    called last, with the exception that ended the source or None.
+    frames pass at once. A frame's time is its stamp, that of sound when its last sample was heard.
+    ``hand_over`` is called on the thread and must not wait. ``done`` is called last, with the
+    exception that ended the source or None. ``begin``: the clock's time at the source's time 0,
+    for sources that belong together; by default what it is when the first item comes.
     """
 
     def __init__(
         self,
-        source: Iterable[Frame],
-        hand_over: Callable[[Frame], object],
+        source: Iterable[Item],
+        hand_over: Callable[[Item], object],
         done: Callable[[Exception | None], object],
         clock: Clock,
+        *,
+        begin: float | None = None,
     ) -> None:
-        self._source = source
-        self._hand_over = hand_over
+        self._source: Iterable[Item] = source
+        self._hand_over: Callable[[Item], object] = hand_over
         self._done = done
         self._clock = clock
+        self._begin = begin
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first frame passes at once."""
+        """Begin; the first item passes at once, or at its time after ``begin``."""
         self._thread.start()
 
     def close(self) -> None:
@@ -51,11 +60,16 @@ class Capture:
         self._done(failure)
 
     def _pace(self) -> None:
-        begin: float | None = None
-        for frame in self._source:
-            time = float(frame.time)
+        begin = self._begin
+        for item in self._source:
+            time = _time(item)
             if begin is None:
                 begin = self._clock.now() - time
             if self._stop.wait(max(begin + time - self._clock.now(), 0.0)):
                 return
-            self._hand_over(frame)
+            self._hand_over(item)
+
+
+def _time(item: Frame | SoundBlock) -> float:
+    """Return when ``item`` was complete, in seconds of its source."""
+    return float(item.time) if isinstance(item, Frame) else item.time + item.seconds

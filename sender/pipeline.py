@@ -24,6 +24,7 @@ from talkcodec.encoder import Encoder, EncoderConfig
 from talkcodec.errors import TalkcodecError
 from talkcodec.face import FaceTracker
 from talkcodec.media.sound import SoundBlock
+from talkcodec.modes import ModeConfig, Reason
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.driver import failure
 from talkcodec.rtc.duplex import Notice
@@ -72,7 +73,8 @@ class Sender:
     ) -> None:
         self._clock = clock or SystemClock()
         # A receiver would stand still if it had to wait for every new reference.
-        self.config = replace(config or EncoderConfig(), acknowledged=True)
+        config = config or EncoderConfig()
+        self.config = replace(config, acknowledged=True, modes=config.modes or ModeConfig())
         self._open = partial(Encoder, self.config, tracker, stopwatch)
         self._encoder: Encoder | None = None
         best = StreamSettings(self.config.group, self.config.quantiser, self.config.redundancy)
@@ -84,6 +86,8 @@ class Sender:
         self._fallback = Fallback(fallback or FallbackConfig(), self.config.tick_rate)
         self._sound = SoundEncoding(self._clock, sound_rate)
         self._captured = self._encoded = 0
+        self._asked: Mode = "motion"
+        self._reason: Reason = "none"
         self._insisting = 0
         self._call: Call | None = None
         self._failure: TalkcodecError | None = None
@@ -145,13 +149,21 @@ class Sender:
         return self._sound.muted
 
     def set_mode(self, mode: Mode) -> None:
-        """Send faces as motion, or ordinary video, as soon as that can be done without a gap."""
-        self._fallback.wanted = mode
+        """Send ordinary video, or faces as motion wherever that can serve: ``talkcodec.modes``.
+
+        Either as soon as it can be done without a gap.
+        """
+        self._asked = mode
 
     @property
     def mode(self) -> Mode:
         """How pictures go now."""
         return self._fallback.mode
+
+    @property
+    def reason(self) -> Reason:
+        """What speaks against motion just now: ``talkcodec.modes`` lists what there is."""
+        return self._reason
 
     def set_video_rate(self, rate: int) -> None:
         """Let video, in mode ``video``, take ``rate`` bits per second (10000 or more)."""
@@ -191,6 +203,11 @@ class Sender:
             sound_bytes=sound.bytes,
             sound_muted=sound.muted,
         )
+
+    def queues(self) -> dict[str, int]:
+        """Return how much waits in each queue now; all are bounded and drop the oldest."""
+        lines = (self._call.sound, self._call.video) if self._call else ()
+        return {"frames": len(self._frames), "lines": sum(line.waiting for line in lines)}
 
     # What a ``Call`` asks of its sending half, on the event loop's thread.
 
@@ -262,12 +279,13 @@ class Sender:
             encoder.acknowledge(self._arrived.popleft())
         encoder.adapt(self.session.settings)
         fallback, tick = self._fallback, encoder.tick(frame)
+        fallback.wanted = self._wish(encoder)
         # What motion there is of the frames before goes out while it is worth something.
         before = encoder.flush() if fallback.leaving_motion else []
         switches = fallback.counts.switches
-        packets, picture = fallback.step(
-            encoder.encode(frame), lambda: encoder.canvas(frame), tick, key=key
-        )
+        encoded = encoder.encode(frame)
+        fallback.wanted = self._wish(encoder)
+        packets, picture = fallback.step(encoded, lambda: encoder.canvas(frame), tick, key=key)
         if fallback.counts.switches > switches:
             self._insisting = _INSIST
             self._later(self._announce, fallback.change(), Channel.CONTROL)
@@ -278,6 +296,11 @@ class Sender:
         self._encoded += 1
         if self._on_frame is not None:
             self._on_frame(encoder, frame)
+
+    def _wish(self, encoder: Encoder) -> Mode:
+        """Return the mode that the caller or what the encoder sees asks for."""
+        self._reason = encoder.reason
+        return "video" if "video" in {self._asked, encoder.mode} else "motion"
 
     def _later(self, call: Callable[..., None], *arguments: object) -> None:
         """Run ``call`` on the event loop's thread."""

@@ -132,6 +132,11 @@ class Call:
         return self._driver.peer.backlog()
 
     @property
+    def is_over(self) -> bool:
+        """Whether the call has ended, for whatever reason."""
+        return self._over.is_set()
+
+    @property
     def dropped(self) -> int:
         """Messages of the present connection that a full transport refused."""
         return self._driver.peer.dropped

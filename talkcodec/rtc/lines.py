@@ -8,6 +8,11 @@ parked on a transport that is not connected, which aiortc's objects take for a s
 
 Packets are encoded by us: aiortc's own encoders start at 250 kbit/s for video and are fixed at
 96 for sound.
+
+One thing of aiortc's we cannot use as it is. Its jitter buffer for sound holds four packets back,
+and after a loss up to sixteen, for good, and throws away whole ones around each gap: at 5 % loss
+47 % of the blocks were missing and the rest came 300 ms late. ``SoundPlayout`` orders and waits
+by itself, so sound passes by that buffer; see ``_Passage``.
 """
 
 from __future__ import annotations
@@ -26,10 +31,13 @@ from aiortc import (
     RTCIceTransport,
     RTCRtpSender,
 )
+from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import MediaStreamError
+from aiortc.utils import uint16_gt
 
 if TYPE_CHECKING:
-    from aiortc import RTCPeerConnection
+    from aiortc import RTCPeerConnection, RTCRtpReceiver
+    from aiortc.rtp import RtpPacket
 
 #: Seconds from the last packet until a line is parked: what aiortc has in hand must get out, for a
 #: packet that meets a parked transport ends the stream.
@@ -66,6 +74,12 @@ class PacketTrack(MediaStreamTrack):
             self.dropped += 1
         self._packets.put_nowait(packet)
 
+    def __len__(self) -> int:
+        return self._packets.qsize()
+
+    def __bool__(self) -> bool:
+        return True  # a track without packets is a track
+
     def clear(self) -> None:
         """Forget the packets that wait."""
         while not self._packets.empty():
@@ -75,6 +89,34 @@ class PacketTrack(MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         return await self._packets.get()
+
+
+class _Passage:
+    """Stands in for a jitter buffer: a packet is a frame, and goes on at once.
+
+    One that another has overtaken is dropped: nothing behind it could take it any more.
+    """
+
+    def __init__(self) -> None:
+        self._newest: int | None = None
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        newest = self._newest
+        if newest is not None and not uint16_gt(packet.sequence_number, newest):
+            return False, None
+        self._newest = packet.sequence_number
+        data: bytes = getattr(packet, "_data", b"")
+        return False, JitterFrame(data, packet.timestamp) if data else None
+
+
+def _pass_by_the_jitter_buffer(receiver: RTCRtpReceiver) -> None:
+    """Give ``receiver`` a passage. aiortc has no setting for it, and this is no promise of its.
+
+    Where the attribute is gone sound comes as aiortc sees fit, later and with longer gaps.
+    """
+    name = "_RTCRtpReceiver__jitter_buffer"
+    if hasattr(receiver, name):
+        setattr(receiver, name, _Passage())
 
 
 class Line:
@@ -92,6 +134,8 @@ class Line:
         capable = RTCRtpSender.getCapabilities(kind).codecs
         chosen = [codec for codec in capable if codec.mimeType == _CODECS[kind]]
         self._transceiver.setCodecPreferences(chosen)
+        if kind == "audio":
+            _pass_by_the_jitter_buffer(self._transceiver.receiver)
         self._nowhere: RTCDtlsTransport | None = None
         self._sending = False
         self._parking: asyncio.TimerHandle | None = None
@@ -100,6 +144,11 @@ class Line:
     def dropped(self) -> int:
         """Packets that did not go out: given too fast, or while the line rested."""
         return self._track.dropped + self.refused
+
+    @property
+    def waiting(self) -> int:
+        """Packets that wait for aiortc to take them."""
+        return len(self._track)
 
     def settle(self) -> None:
         """Come to rest; call once when the connection stands."""

@@ -51,6 +51,10 @@ class Mailbox(Generic[T]):
             self._closed = True
             self._changed.notify_all()
 
+    def __len__(self) -> int:
+        """How many items wait."""
+        return len(self._items)
+
     @property
     def closed(self) -> bool:
         """True once closed and empty: nothing will ever come out again."""

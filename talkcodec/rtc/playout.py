@@ -19,6 +19,9 @@ T = TypeVar("T")
 #: Ticks between two frames at most, for a sender that leaves frames out.
 MAX_SPACING = 4
 
+#: Ticks remembered in order to know copies: what is older is late in any case.
+REMEMBERED = 64
+
 
 @dataclass(frozen=True, slots=True)
 class PlayoutConfig:
@@ -50,7 +53,7 @@ class PlayoutConfig:
 class PlayoutCounts:
     """What became of the frames that arrived.
 
-    ``late``: after their time, dropped. ``duplicate``: already held or shown, dropped.
+    ``late``: after their time, dropped. ``duplicate``: of a tick that came before, dropped.
     ``skipped``: in time, but a newer one was due as well. ``overflowed``: dropped, oldest first,
     because the buffer was full. ``restarts``: jumps in the tick scale. ``missing``: told to be.
     """
@@ -80,6 +83,7 @@ class PlayoutBuffer(Generic[T]):
         self._tick_seconds = tick_seconds
         self._transits: deque[float] = deque(maxlen=self._config.window)
         self._held: dict[int, T] = {}
+        self._came: deque[int] = deque(maxlen=REMEMBERED)
         self.waits = 0.0
         self.needs: float | None = None
         self.floor = float("-inf")
@@ -89,6 +93,16 @@ class PlayoutBuffer(Generic[T]):
         self._delay: float | None = None
         self._updated = 0.0
 
+    @property
+    def newest_shown(self) -> int | None:
+        """Tick of the frame shown last, None before the first."""
+        return self._shown
+
+    @property
+    def delay(self) -> float:
+        """Seconds from tick 0 to its showing, on the receiver's clock."""
+        return self._delay or 0.0
+
     def push(self, tick: int, frame: T, now: float, *, fresh: bool = True) -> None:
         """Offer the frame captured at ``tick``, arrived at ``now`` (seconds).
 
@@ -96,11 +110,13 @@ class PlayoutBuffer(Generic[T]):
         """
         if self._jumped(tick, now):
             self._restart()
-        if tick in self._held or tick == self._shown:
+        if tick in self._came:
+            # A copy of what came before says nothing about how long frames take.
             self.counts.duplicate += 1
             if fresh and tick in self._held:
                 self._held[tick] = frame
             return
+        self._came.append(tick)
         self._observe(now - tick * self._tick_seconds, now)
         if self._past(tick):
             self.counts.late += 1
@@ -209,6 +225,7 @@ class PlayoutBuffer(Generic[T]):
         self.counts.restarts += 1
         self._transits.clear()
         self._held.clear()
+        self._came.clear()
         self._shown = self._concealed = None
         self._delay = None
         self.needs = None

@@ -81,6 +81,10 @@ class SoundPlayout:
         self._stale = 0
         self._last: I16 = np.zeros(BLOCK, np.int16)
 
+    def __len__(self) -> int:
+        """How many blocks are held."""
+        return len(self._held)
+
     def set_time(self, number: int, time: float) -> None:
         """Block ``number`` was captured ``time`` seconds after tick 0."""
         self._zero = time - number * _SECONDS
@@ -163,7 +167,7 @@ class SoundPlayout:
             self.delay = delay + _SECONDS
             self._next -= 1
             self.counts.inserted += 1
-        elif excess > _SECONDS and self._is_quiet(self._next):
+        elif excess > 1.5 * _SECONDS and self._is_quiet(self._next):
             self.delay = delay - _SECONDS
             self._held.pop(self._next, None)
             self._next += 1
