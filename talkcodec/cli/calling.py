@@ -185,8 +185,8 @@ class _End:
         loop = asyncio.get_running_loop()
 
         def done(failure: Exception | None) -> None:
-            # What ends the call ends the source too, and is told by the call.
-            if failure is not None and not isinstance(failure, TalkcodecError):
+            # Where the call has ended, the source ended with it.
+            if failure is not None and not self._call.is_over:
                 self._tell(f"input: {failure}")
             loop.call_soon_threadsafe(dry.set)
 

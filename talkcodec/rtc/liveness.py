@@ -43,12 +43,17 @@ class Speaking(Protocol):
 
 
 class Liveness:
-    """``lost`` is called every half second while a connection stands and nothing is heard."""
+    """``lost`` is called every half second while a connection stands and nothing was heard for
+    ``silence`` seconds.
+    """
 
-    def __init__(self, call: Speaking, lost: Callable[[], None], clock: Clock) -> None:
+    def __init__(
+        self, call: Speaking, lost: Callable[[], None], clock: Clock, silence: float = SILENCE
+    ) -> None:
         self._call = call
         self._lost = lost
         self._clock = clock
+        self._silence = silence
         self._connections = 0
         self._since = clock.now()
 
@@ -68,5 +73,5 @@ class Liveness:
         if now - call.sent_at >= PULSE:
             # Unreliable: on the reliable channel it would wait for what was lost before it.
             call.tell(Alive(), Channel.MOTION)
-        if now - max(call.heard_at, self._since) > SILENCE:
+        if now - max(call.heard_at, self._since) > self._silence:
             self._lost()

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
@@ -16,12 +14,9 @@ from talkcodec.rtc.link import LinkConfig
 from talkcodec.rtc.messages import Channel
 from talkcodec.rtc.peer import Peer
 from talkcodec.rtc.relay import UdpRelay
-from talkcodec.rtc.signaling.backoff import Backoff
-from talkcodec.rtc.signaling.inbox import Inbox
 from talkcodec.rtc.signaling.meeting import Meeting, MeetingConfig
 from talkcodec.rtc.signaling.protocol import Answer, Bye, Message, Offer, Ready, Renew
-
-QUICK = MeetingConfig(arrival=5.0, patience=20.0, backoff=Backoff(0.01, 0.02))
+from tests.rtc.signaling.joined import QUICK, Wire, by_relays, until, wires
 
 
 class PeerEnd:
@@ -61,37 +56,11 @@ class PeerEnd:
             await self.peer.close()
 
 
-@dataclass
-class Wire:
-    """Signaling in memory. ``change`` may look at, change or drop (None) what passes."""
-
-    offers: bool
-    patience: float = 5.0
-    lasts: bool = True
-    inbox: Inbox = field(default_factory=Inbox)
-    sent: list[Message] = field(default_factory=list)
-    other: Wire | None = None
-    change: Callable[[Message], Message | None] = lambda message: message
-
-    async def send(self, message: Message) -> None:
-        self.sent.append(message)
-        changed = self.change(message)
-        if changed is not None and self.other is not None:
-            self.other.inbox.put(changed)
-
-    async def receive(self) -> Message:
-        return await self.inbox.take()
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-
 class Pair:
     """Two meetings, joined by signaling in memory."""
 
     def __init__(self, config: MeetingConfig = QUICK) -> None:
-        self.wires = Wire(offers=True), Wire(offers=False)
-        self.wires[0].other, self.wires[1].other = self.wires[1], self.wires[0]
+        self.wires = wires()
         self.ends = PeerEnd(), PeerEnd()
         self.told: list[str] = []
         self.meetings = tuple(
@@ -120,13 +89,6 @@ class Pair:
             await end.close()
 
 
-async def until(ready: Callable[[], bool]) -> None:
-    """Let real peers work until ``ready``."""
-    async with asyncio.timeout(15.0):
-        while not ready():  # noqa: ASYNC110  there is nobody who would set an event
-            await asyncio.sleep(0.01)
-
-
 async def test_both_ends_see_the_same_words_and_other_calls_others() -> None:
     seen = []
     for _ in range(2):
@@ -145,15 +107,8 @@ async def test_a_path_that_goes_dead_is_replaced_whoever_notices(notices: int) -
     relays = [await UdpRelay.open(), await UdpRelay.open()]
     pair = Pair()
 
-    def by_relay(message: Message) -> Message:
-        if isinstance(message, Offer):
-            return Offer(relays[message.attempt - 1].offer(message.sdp), message.attempt)
-        if isinstance(message, Answer):
-            return Answer(relays[message.attempt - 1].answer(message.sdp), message.attempt)
-        return message
-
     for wire in pair.wires:
-        wire.change = by_relay
+        wire.change = by_relays(relays)
     words = await pair.connect()
     assert await pair.carries()
     keepers = [asyncio.create_task(meeting.keep()) for meeting in pair.meetings]
