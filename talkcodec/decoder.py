@@ -27,6 +27,7 @@ from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.errors import BitstreamError
 from talkcodec.names import DEFAULT_RENDERER, RendererName
 from talkcodec.reference.codec import PictureDecoder, open_decoder
+from talkcodec.render.generated import Doubt
 from talkcodec.scene import Drawing, LayerMemory, Scene
 from talkcodec.types import U8
 
@@ -89,6 +90,11 @@ class Decoder:
     def references(self) -> tuple[int, ...]:
         """Sequence numbers of the references that can be drawn from now."""
         return tuple(r.sequence for r in self._scene.bank) if self._scene else ()
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """How wrong the picture drawn last is expected to be; None where nothing tells."""
+        return self._scene.renderer.doubt if self._scene else None
 
     def receive(self, data: bytes) -> list[DecodedState]:
         """Take one packet and return the frames it makes drawable, redundant ones included.

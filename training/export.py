@@ -181,8 +181,8 @@ def _round(network: nn.Module) -> None:
 
 def _packed(name: str, network: nn.Module) -> bytes:
     """Return the safetensors file of rounded weights."""
-    network = copy.deepcopy(network)
-    for parameter in network.parameters():
+    small = copy.deepcopy(network)
+    for parameter in small.parameters():
         if parameter.ndim >= 2:
             parameter.data = parameter.data.half()
     inputs: dict[str, Tensor] = network.export_inputs()  # type: ignore[operator]
@@ -193,7 +193,7 @@ def _packed(name: str, network: nn.Module) -> bytes:
     outputs = dict(zip(names, found, strict=True))
     arguments: Any = network.arguments
     return pack_network(
-        name, network, arguments=arguments, inputs=_ports(inputs), outputs=_ports(outputs)
+        name, small, arguments=arguments, inputs=_ports(inputs), outputs=_ports(outputs)
     )
 
 

@@ -66,16 +66,24 @@ class FaceNet:
         arrays = read_model(folder or identity_folder())
         self._weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
 
+    def to(self, device: torch.device) -> None:
+        """Compute on ``device`` from now on."""
+        self._weights = {name: array.to(device) for name, array in self._weights.items()}
+
     @torch.inference_mode()
     def __call__(self, crops: list[U8]) -> F64:
         """Describe uint8 (150, 150, 3) RGB crops; returns float64 (n, 128)."""
-        x = torch.from_numpy(np.stack(crops)).float()
-        x = ((x - torch.tensor(_MEAN)) / 255).permute(0, 3, 1, 2)
+        x = torch.from_numpy(np.stack(crops)).float().permute(0, 3, 1, 2)
+        descriptors: F64 = self.describe(x).double().numpy()
+        return descriptors
+
+    def describe(self, crops: Tensor) -> Tensor:
+        """Describe crops (n, 3, 150, 150) in 0 to 255; returns float32 (n, 128)."""
+        x = (crops - torch.tensor(_MEAN, device=crops.device).view(1, 3, 1, 1)) / 255
         x = nnf.max_pool2d(nnf.relu(self._conv(x, "conv32_down", 2)), 3, 2)
         for name in _BLOCKS:
             x = self._block(x, name, 2 if "down" in name else 1)
-        descriptors: F64 = (x.mean((2, 3)) @ self._weights["fc"]).double().numpy()
-        return descriptors
+        return x.mean((2, 3)) @ self._weights["fc"]
 
     def _conv(self, x: Tensor, name: str, stride: int) -> Tensor:
         w = self._weights

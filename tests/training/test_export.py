@@ -22,6 +22,7 @@ from talkcodec import weights
 from talkcodec.cli.main import app
 from talkcodec.errors import InputError
 from talkcodec.models.detector import DetectorNet
+from talkcodec.models.generator import GeneratorNet
 from talkcodec.models.tracker import TrackerNet
 from talkcodec.render.engine import FORMATS, EngineName, open_engine
 from training import export as exporting
@@ -258,7 +259,7 @@ def grow(tensors: dict[str, Tensor]) -> None:
     [
         (lambda run: (run / "best.safetensors").unlink(), "expected the best weights of a run in"),
         (damage_file, "expected the best weights of a run in"),
-        (lambda run: rewrite(run, network="generator"), "found: expected a network of"),
+        (lambda run: rewrite(run, network="thinker"), "found: expected a network of"),
         (lambda run: rewrite(run, network=""), "found no 'network' in it"),
         (lambda run: rewrite(run, arguments="[]"), "expected the best weights of a run in"),
         (lambda run: rewrite(run, arguments='{"x": 1}'), "found: tracker: expected its arguments"),
@@ -341,7 +342,8 @@ def test_a_wrong_fold_does_not_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_every_network_that_is_trained_has_a_limit() -> None:
-    assert exporting.LIMITS.keys() == TASKS.keys()
+    assert exporting.LIMITS.keys() == {"tracker", "detector", *GeneratorNet().parts()}
+    assert TASKS.keys() == {"tracker", "detector", "generator"}
 
 
 def test_data_of_which_nobody_was_counted_is_told(tmp_path: Path) -> None:

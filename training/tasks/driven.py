@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from talkcodec import weights
+from talkcodec.face.place import Place
 from talkcodec.motion.fit import fit_identity, fit_state, neutral_shape
 from talkcodec.motion.landmarks import EYELIDS, LIPS
 from talkcodec.render.geometric import GeometricRenderer, Layer, ReferenceView, Target
@@ -30,22 +31,28 @@ _MODE, _LAYERED = 3, 0.85
 @dataclass(frozen=True, slots=True)
 class Driven:
     """``truth``: uint8 (256, 256, 3). ``staged``: of the same frame. ``mouth``, ``eyes``: where
-    they are in it, (x, y) in pixels.
+    they are in it, (x, y) in pixels. ``face``: float32 (2, 3), from the place where the tracker's
+    network would look to the picture, both as ``affine_grid`` measures them.
     """
 
     staged: Staged
     truth: U8
     mouth: tuple[float, float]
     eyes: tuple[float, float]
+    face: F32
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Frames drawn from one reference. ``coded``, ``original``: uint8 (256, 256, 3)."""
+    """Frames drawn from one reference. ``coded``, ``original``: uint8 (256, 256, 3).
+
+    ``window``: whether the frames follow one another.
+    """
 
     coded: U8
     original: U8
     frames: tuple[Driven, ...]
+    window: bool = False
 
 
 class Stager:
@@ -80,7 +87,8 @@ class Stager:
         staged = stage(self._renderer, target, primary, views, layers)
         points = target.landmarks[:, :2]
         mouth, eyes = points[list(LIPS)].mean(0), points[list(EYELIDS)].mean(0)
-        return Driven(staged, truth, (mouth[0], mouth[1]), (eyes[0], eyes[1]))
+        face = looked_at(Place.around(self._marks(frame)))
+        return Driven(staged, truth, (mouth[0], mouth[1]), (eyes[0], eyes[1]), face)
 
     def _layer(self, truth: U8, target: Target, primary: ReferenceView) -> Layer:
         flow = self._renderer.flow(target, primary).field
@@ -108,24 +116,61 @@ class Stager:
         return np.ascontiguousarray(self._coded.store.frames[index])
 
 
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How groups are drawn. ``frames``: of a group. ``bank``: references at most. ``windows``:
+    share of groups whose frames follow one another.
+    """
+
+    frames: int = 2
+    bank: int = 4
+    windows: float = 0.0
+
+
 def draw_group(
-    stager: Stager, store: CodedStore, clip: int, count: int, random: np.random.Generator
+    stager: Stager, store: CodedStore, clip: int, how: Draw, random: np.random.Generator
 ) -> Group:
-    """Return a random group of ``count`` frames of ``clip``, augmented."""
+    """Return a random group of ``clip``, augmented."""
     own = store.of_clip[clip]
-    rows = random.permutation(own)[: int(random.integers(1, 5))]
-    frames = np.flatnonzero(store.store.clip == clip)
-    candidates = random.choice(frames, min(3 * count, len(frames)), replace=False)
-    if random.random() < 0.5:
-        # As the encoder chooses: the nearest of several references is drawn from.
-        marks = store.tracked[store.frame[rows[0]], :, :2]
-        far = [np.abs(store.tracked[f, :, :2] - marks).mean() for f in candidates]
-        candidates = candidates[np.argsort(far)]
-    chosen = np.resize(candidates[:count], count)
-    group = stager.group(rows, chosen, random.random(count) < _LAYERED)
+    rows = random.permutation(own)[: int(random.integers(1, how.bank + 1))]
+    window = bool(random.random() < how.windows)
+    chosen = _chosen(store, clip, int(rows[0]), how.frames, window=window, random=random)
+    layered = random.random(how.frames) < _LAYERED
+    group = replace(stager.group(rows, chosen, layered), window=window)
     if random.random() < 0.5:
         group = mirrored(group)
     return toned(group, random) if random.random() < 0.3 else group
+
+
+def _chosen(
+    store: CodedStore,
+    clip: int,
+    primary: int,
+    count: int,
+    *,
+    window: bool,
+    random: np.random.Generator,
+) -> I32:
+    """Return ``count`` frames of ``clip`` to draw from the reference ``primary``."""
+    frames = np.flatnonzero(store.store.clip == clip).astype(np.int32)
+    if window:
+        start = int(random.integers(max(len(frames) - count, 0) + 1))
+        return np.resize(frames[start : start + count], count)
+    candidates = random.choice(frames, min(3 * count, len(frames)), replace=False)
+    if random.random() < 0.5:
+        # As the encoder chooses: the nearest of several references is drawn from.
+        marks = store.tracked[store.frame[primary], :, :2]
+        far = [np.abs(store.tracked[f, :, :2] - marks).mean() for f in candidates]
+        candidates = candidates[np.argsort(far)]
+    return np.resize(candidates[:count], count)
+
+
+def looked_at(place: Place) -> F32:
+    """Return the map (2, 3) from ``place`` to the canvas, both from -1 to 1."""
+    cosine, sine = np.cos(place.roll), np.sin(place.roll)
+    turn = np.array([[cosine, -sine], [sine, cosine]]) * (place.side / CANVAS)
+    offset = np.array([[place.x], [place.y]]) * (2 / CANVAS) - 1
+    return np.hstack([turn, offset]).astype(np.float32)
 
 
 def mirrored(group: Group) -> Group:
@@ -136,10 +181,11 @@ def mirrored(group: Group) -> Group:
             _flip(f.truth),
             (CANVAS - f.mouth[0], f.mouth[1]),
             (CANVAS - f.eyes[0], f.eyes[1]),
+            f.face * np.array([[1, -1, -1], [-1, 1, 1]], np.float32),
         )
         for f in group.frames
     )
-    return Group(_flip(group.coded), _flip(group.original), frames)
+    return Group(_flip(group.coded), _flip(group.original), frames, group.window)
 
 
 def _mirrored(s: Staged) -> Staged:
@@ -179,7 +225,7 @@ def toned(group: Group, random: np.random.Generator) -> Group:
         )
         for f in group.frames
     )
-    return Group(tone(group.coded), tone(group.original), frames)
+    return Group(tone(group.coded), tone(group.original), frames, group.window)
 
 
 def planes(pictures: list[U8]) -> U8:
@@ -198,7 +244,9 @@ def collate(groups: list[Group]) -> dict[str, U8 | F32 | I32 | Bool]:
         "coded": planes([group.coded for group in groups]),
         "original": planes([group.original for group in groups]),
         "of": np.repeat(np.arange(len(groups)), [len(g.frames) for g in groups]).astype(np.int32),
+        "window": np.array([group.window for group in groups]),
         "truth": planes([frame.truth for frame in frames]),
+        "face": np.stack([frame.face for frame in frames]),
         "places": np.array([(frame.mouth, frame.eyes) for frame in frames], np.float32),
         "warped": planes([s.warped for s in staged]),
         "patched": np.stack([s.patched for s in staged]),

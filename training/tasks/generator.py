@@ -18,33 +18,50 @@ from torch import Tensor, nn
 from talkcodec.models.generator import DRIVE_SIDE, GeneratorNet
 from talkcodec.types import CANVAS, F64, U8
 from training.coded import CodedStore
+from training.discriminators import (
+    Discriminators,
+    fooling_loss,
+    matching_loss,
+    verdict_loss,
+)
+from training.judges import IdentityLoss, LandmarkLoss
 from training.losses import LooksLoss
 from training.store import check_apart
 from training.task import Batch
-from training.tasks.driven import Stager, collate, draw_group
+from training.tasks.driven import Draw, Stager, collate, draw_group
 from training.tasks.generated import Comparison, fixed_groups
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorOptions:
-    """``[task]``. ``train``, ``validate``: coded stores. ``frames``: drawn from each reference.
+    """``[task]``. ``train``, ``validate``: coded stores. ``frames``: drawn from each reference;
+    ``bank``: references at most; ``windows``: share of groups whose frames follow one another.
 
-    Weights of the losses: ``near``, mean difference in 8-bit steps, ``features`` of it (mouth and
-    eyes count by ``regions``); ``dists``, ``features``, ``lpips`` on crops of ``side`` pixels;
-    ``warp``, mean difference before painting; ``restored``, mean difference of the reference;
-    ``doubt``. ``validate_groups``: references of the validation, two frames each.
+    Weights of the losses: ``near``, mean difference in 8-bit steps (in mouth and eyes ``regions``
+    times more); ``dists``, ``features``, ``lpips`` on crops of ``side`` pixels; ``warp``, mean
+    difference before painting; ``restored``, of the reference; ``landmarks``, distance of what the
+    tracker sees; ``identity``; ``temporal``, difference of the changes within windows;
+    ``adversarial`` and ``matching``, by discriminators of ``judges`` channels; ``doubt``.
+    ``validate_groups``: references of the validation, two frames each.
     """
 
     train: str
     validate: str
     frames: int = 2
-    near: float = 0.03
+    bank: int = 4
+    windows: float = 0.0
+    near: float = 0.02
     regions: float = 4.0
-    dists: float = 1.0
+    dists: float = 2.0
     features: float = 0.5
-    lpips: float = 0.3
+    lpips: float = 2.0
     warp: float = 0.02
     restored: float = 0.01
+    landmarks: float = 4.0
+    identity: float = 0.0
+    temporal: float = 0.0
+    adversarial: float = 0.0
+    matching: float = 0.0
     doubt: float = 0.02
     side: int = 96
     validate_groups: int = 40
@@ -52,35 +69,46 @@ class GeneratorOptions:
     width: int = 16
     blocks: int = 1
     restorer: int = 24
+    judges: int = 32
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are discriminators."""
+        return self.adversarial > 0 or self.matching > 0
 
 
 class GeneratorTask:
-    """A ``Task``: one turn, ``"generator"``."""
+    """A ``Task``: turns ``"generator"`` and, if anything weighs them, ``"discriminators"``."""
 
     Options = GeneratorOptions
-    turns: tuple[str, ...] = ("generator",)
 
     def __init__(self, options: GeneratorOptions) -> None:
         self.options = options
+        self.turns: tuple[str, ...] = ("generator", "discriminators")[: 1 + options.judged]
         self._train = CodedStore.open(Path(options.train))
         self._validate = CodedStore.open(Path(options.validate))
         check_apart(self._train.store, self._validate.store)
         self._looks = LooksLoss()
-        self._network: nn.Module | None = None
+        self._landmarks = LandmarkLoss() if options.landmarks else None
+        self._identity = IdentityLoss() if options.identity else None
+        self._networks: Mapping[str, nn.Module] = {}
+        self._painted: Tensor | None = None  # of this step, for the discriminators' turn
 
     def networks(self) -> dict[str, nn.Module]:
         o = self.options
-        return {
-            "generator": GeneratorNet(
-                widths=o.widths, width=o.width, blocks=o.blocks, restorer=o.restorer
-            )
-        }
+        generator = GeneratorNet(
+            widths=o.widths, width=o.width, blocks=o.blocks, restorer=o.restorer
+        )
+        made: dict[str, nn.Module] = {"generator": generator}
+        if o.judged:
+            made["discriminators"] = Discriminators(width=o.judges)
+        return made
 
     def data(self) -> dict[str, Any]:
         return {"train": self._train.store.about(), "validate": self._validate.store.about()}
 
     def attach(self, networks: Mapping[str, nn.Module]) -> None:
-        self._network = networks["generator"]
+        self._networks = networks
 
     @cached_property
     def _stager(self) -> Stager:
@@ -96,67 +124,92 @@ class GeneratorTask:
 
     def loader(self, *, batch: int, seed: int, step: int, rank: int, world: int) -> Iterator[Batch]:
         del world  # the rank alone makes the draws differ
-        count = self.options.frames
+        o = self.options
+        how = Draw(o.frames, o.bank, o.windows)
         while True:
             random = np.random.default_rng((seed, step, rank))
-            clips = random.choice(len(self._chances), max(batch // count, 1), p=self._chances)
-            groups = [
-                draw_group(self._stager, self._train, int(clip), count, random) for clip in clips
-            ]
+            clips = random.choice(len(self._chances), max(batch // o.frames, 1), p=self._chances)
+            groups = [draw_group(self._stager, self._train, int(c), how, random) for c in clips]
             made = {k: torch.from_numpy(v) for k, v in collate(groups).items()}
-            made["corners"] = torch.from_numpy(_corners(made["places"], self.options.side, random))
+            made["corners"] = torch.from_numpy(_corners(made["places"], o.side, random))
             yield made
             step += 1
 
     def losses(self, turn: str, batch: Batch, step: int) -> dict[str, Tensor]:
-        del turn, step
-        assert self._network is not None
-        made, o = self._network(batch), self.options
+        del step
+        if turn == "discriminators":
+            return self._verdict(batch)
+        made, o = self._networks["generator"](batch), self.options
         painted, truth = made["painted"].float(), batch["truth"].float()
+        self._painted = painted.detach()
         off = (painted - truth).abs().mean(1)
-        regions = 1 + o.regions * _regions(batch["drive"])
-        near = (off * regions).mean() / regions.mean()
-        warped = (made["warped"] - truth).abs().mean()
-        restored = (made["restored"].float() - batch["original"].float()).abs().mean()
-        looks = self._looks(
-            _crops(painted, batch["corners"], o.side), _crops(truth, batch["corners"], o.side)
-        )
-        face = batch["drive"][:, 4:].float() / 255
-        face = nnf.interpolate(face, scale_factor=2)[:, 0]
-        within = (off * face).sum((1, 2)) / face.sum((1, 2)).clamp(min=1)
-        true = torch.stack([off.mean((1, 2)), within], 1).detach()
-        doubt = (made["doubt"].float() - true.clamp(min=0.1).log()).abs().mean()
-        loss = (
-            o.near * near
-            + o.warp * warped
-            + o.restored * restored
-            + o.dists * looks.dists
-            + o.features * looks.features
-            + o.lpips * looks.lpips
-            + o.doubt * doubt
-        )
-        return {
-            "loss": loss,
-            "near": near,
-            "warped": warped,
-            "restored": restored,
+        corners = batch["corners"]
+        looks = self._looks(_crops(painted, corners, o.side), _crops(truth, corners, o.side))
+        terms = {
+            "near": _weighed(off, 1 + o.regions * _regions(batch["drive"])),
+            "warp": (made["warped"] - truth).abs().mean(),
+            "restored": (made["restored"].float() - batch["original"].float()).abs().mean(),
             "dists": looks.dists,
             "features": looks.features,
             "lpips": looks.lpips,
-            "doubt": doubt,
+            "doubt": _doubt_loss(made["doubt"].float(), off.detach(), batch["drive"]),
         }
+        if self._landmarks is not None:
+            terms["landmarks"] = self._landmarks(painted, truth, batch["face"])
+        if self._identity is not None:
+            terms["identity"] = self._identity(painted, truth, batch["face"])
+        if o.temporal:
+            terms["temporal"] = _temporal_loss(painted, truth, batch["window"])
+        if o.judged:
+            terms |= self._judged(painted, truth, batch)
+        weighed = [getattr(o, name) * value for name, value in terms.items()]
+        return {"loss": torch.stack(weighed).sum(), **terms}
+
+    def _judged(self, painted: Tensor, truth: Tensor, batch: Batch) -> dict[str, Tensor]:
+        judges = self._networks["discriminators"]
+        drawn = judges(painted, batch["drive"], batch["places"])
+        with torch.no_grad():
+            real = judges(truth, batch["drive"], batch["places"])
+        return {"adversarial": fooling_loss(drawn), "matching": matching_loss(real, drawn)}
+
+    def _verdict(self, batch: Batch) -> dict[str, Tensor]:
+        assert self._painted is not None  # the generator's turn comes first
+        judges = self._networks["discriminators"]
+        drive, places = batch["drive"], batch["places"]
+        real = judges(batch["truth"].float(), drive, places)
+        return {"loss": verdict_loss(real, judges(self._painted, drive, places))}
 
     @cached_property
     def _comparison(self) -> Comparison:
         return Comparison(fixed_groups(self._validate, self.options.validate_groups))
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Score: LPIPS + DISTS + differences in mouth and eyes, each relative to the warp's."""
+        """Score: mean ratio to the warp's of LPIPS, DISTS, and differences in mouth and eyes."""
         return self._comparison.measure(network)
 
     def pictures(self, network: nn.Module) -> U8 | None:
         """Rows of four frames: reference as coded, warped, painted, truth."""
         return self._comparison.sheet(network)
+
+
+def _weighed(off: Tensor, weights: Tensor) -> Tensor:
+    return (off * weights).mean() / weights.mean()
+
+
+def _doubt_loss(doubt: Tensor, off: Tensor, drive: Tensor) -> Tensor:
+    """Return how far ``doubt`` (B, 2) is from the logarithms of the true errors."""
+    face = nnf.interpolate(drive[:, 4:].float() / 255, scale_factor=2)[:, 0]
+    within = (off * face).sum((1, 2)) / face.sum((1, 2)).clamp(min=1)
+    true = torch.stack([off.mean((1, 2)), within], 1)
+    return (doubt - true.clamp(min=0.1).log()).abs().mean()
+
+
+def _temporal_loss(painted: Tensor, truth: Tensor, window: Tensor) -> Tensor:
+    """Return how unlike the changes from frame to frame are, in groups that are windows."""
+    count = len(painted) // len(window)
+    drawn, real = (x.view(len(window), count, *x.shape[1:]) for x in (painted, truth))
+    change = (drawn[:, 1:] - drawn[:, :-1]) - (real[:, 1:] - real[:, :-1])
+    return change.abs().mean((1, 2, 3, 4)).mul(window).sum() / window.sum().clamp(min=1)
 
 
 def _regions(drive: Tensor) -> Tensor:

@@ -41,21 +41,13 @@ class TorchEngine:
 
     def __init__(self, model: bytes, threads: int, precision: str) -> None:
         import torch
-        from safetensors import SafetensorError
-        from safetensors.torch import load
 
         about = _about(model)
         self.precision = "bf16" if precision == "bf16" else "f32"
         self.signature = Signature.make(about["inputs"], about["outputs"])
         self._threads = threads
-        network = build_network(about["network"], about["arguments"])
-        try:
-            network.load_state_dict(load(model))
-        except (RuntimeError, SafetensorError) as error:
-            line = " ".join(str(error).split())
-            raise WeightsError(f"{about['network']}: expected its weights, found: {line}") from None
         self._torch = torch
-        self._network: torch.nn.Module | None = network.eval()
+        self._network: torch.nn.Module | None = load_network(model)
         self.run(self.signature.zeros())
 
     @property
@@ -102,6 +94,25 @@ class TorchEngine:
 
     def close(self) -> None:
         self._network = None
+
+
+def load_network(model: bytes) -> torch.nn.Module:
+    """Return the network of a file of ``pack_network``, in eval mode.
+
+    Raises:
+        WeightsError: ``model`` is no such file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    about = _about(model)
+    network = build_network(about["network"], about["arguments"])
+    try:
+        network.load_state_dict(load(model))
+    except (RuntimeError, SafetensorError) as error:
+        line = " ".join(str(error).split())
+        raise WeightsError(f"{about['network']}: expected its weights, found: {line}") from None
+    return network.eval()
 
 
 def pack_network(

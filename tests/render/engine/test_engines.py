@@ -385,7 +385,7 @@ def header(about: object) -> bytes:
         (header({"network": "small"}), "found no arguments"),
         (
             header({"network": "os:system", "arguments": {}, "inputs": [], "outputs": []}),
-            r"expected a network of \['detector', 'small', 'tracker'\], found os:system",
+            r"expected a network of \[.*'small', 'tracker'\], found os:system",
         ),
         (
             header({"network": "small", "arguments": {}, "inputs": [], "outputs": []}),
