@@ -117,6 +117,7 @@ class Receiver:
         self._incoming = Incoming(
             lambda tick, frame: self._inbox.put(_Arrival(self._clock.now(), frame, tick)),
             None if self._sound is None else self._sound.put,
+            self._clock,
         )
         self._mode: Mode = "motion"
         self._call: Call | None = None

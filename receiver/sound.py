@@ -53,7 +53,9 @@ class Together:
 
     def sound_floor(self) -> float:
         """Return the delay that sound should have for the pictures' sake."""
-        return float("-inf") if self.picture_delay is None else self.picture_delay
+        if self.sound_needs is None or self.picture_delay is None:
+            return float("-inf")
+        return min(self.picture_delay, self.sound_needs + self._patience)
 
 
 class SoundRoom:

@@ -9,9 +9,9 @@ and sound go on where they were.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from talkcodec.bitstream.control import ControlMessage
 from talkcodec.clock import Clock, SystemClock
@@ -105,6 +105,7 @@ class Call:
         self._driver = Driver(self._session, self._clock, self._heard, make)
         self._patience = patience
         self._on_lost = on_lost
+        self._next: Peer | None = None
         self._used = False
         self._over = asyncio.Event()
         self._closing = False
@@ -158,15 +159,16 @@ class Call:
     async def offer(self) -> str:
         """Return a session description for the other end.
 
-        Called again, it begins another connection in place of the one there was.
+        Called again, it begins another connection; the one there is serves until that stands.
         """
         _, offer = await asyncio.gather(self._prepare(), self._fresh().offer())
         return offer
 
     async def answer(self, offer: str) -> str:
         """Take the other end's description and return ours. As ``offer``, it may be repeated."""
-        _, answer = await asyncio.gather(self._prepare(), self._fresh().answer(offer))
-        self._watch()
+        peer = self._fresh()
+        _, answer = await asyncio.gather(self._prepare(), peer.answer(offer))
+        self._guard(self._accompany(peer))
         return answer
 
     async def accept(self, answer: str) -> None:
@@ -177,13 +179,14 @@ class Call:
         """
         if not self._used:
             raise TalkcodecError("expected an offer before its answer, found none")
-        await self._driver.peer.accept(answer)
-        self._watch()
-        await self.connected()
+        peer = self._newest
+        await peer.accept(answer)
+        self._guard(self._accompany(peer))
+        await peer.opened()
 
     async def connected(self) -> None:
         """Wait until the connection stands; raises ``TalkcodecError`` if it does not in time."""
-        await self._driver.peer.opened()
+        await self._newest.opened()
 
     async def reconnect(self, exchange: Callable[[str], Awaitable[str]]) -> None:
         """Replace the connection: ``exchange`` carries the new offer over and returns the answer.
@@ -218,52 +221,69 @@ class Call:
         """Finish both halves, say farewell and end the connection; may be called again."""
         self._closing = True
         await asyncio.gather(*(half.finish() for half in self._halves))
-        for guard in self._guards:
-            guard.cancel()
-        await asyncio.gather(*self._guards, return_exceptions=True)
         self._session.end()
         await self._driver.close(drain=_DRAIN)
+        if self._next is not None:
+            await self._next.close()
+        for guard in list(self._guards):
+            guard.cancel()
+        await asyncio.gather(*self._guards, return_exceptions=True)
         self._over.set()
 
     async def _prepare(self) -> None:
         await asyncio.gather(*(half.prepare() for half in self._halves))
+
+    @property
+    def _newest(self) -> Peer:
+        return self._next or self._driver.peer
 
     def _fresh(self) -> Peer:
         """Return a peer that was not used before."""
         if self._closing or self._over.is_set():
             raise TalkcodecError("expected a call that goes on, found it ended")
         if self._used:
-            self._guard(self._driver.renew().close())
+            if self._next is not None:
+                self._guard(self._next.close())
+            self._next = self._driver.another()
         self._used = True
-        return self._driver.peer
+        return self._newest
 
-    def _watch(self) -> None:
-        self._guard(self._accompany(self._driver.peer))
-
-    def _guard(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` beside the call, which waits for it at the end."""
+        task = asyncio.create_task(work)
         self._guards.add(task)
         task.add_done_callback(self._guards.discard)
 
     async def _accompany(self, peer: Peer) -> None:
-        """Greet when ``peer`` stands; when it is gone, wait for another one or end the call."""
+        """Take ``peer`` when it stands; when it is gone, and no other is there, see to that."""
         try:
             await peer.opened()
-        except TalkcodecError:
-            pass  # whoever waits for it is told
+        except TalkcodecError:  # whoever waits for it is told
+            if peer is self._next:
+                self._next = None
+                await peer.close()
         else:
-            self.connections += 1
-            for half in self._halves:
-                half.joined(self)
-            self.pump()
+            self._adopt(peer)
             await peer.closed.wait()
-        if peer is not self._driver.peer or self._over.is_set():
-            return
-        if self._patience > 0:
+        if self._next is None and not self._driver.peer.is_open:
+            await self._lose()
+
+    def _adopt(self, peer: Peer) -> None:
+        if peer is self._next:
+            self._next = None
+            self._guard(self._driver.adopt(peer).close())
+        self.connections += 1
+        for half in self._halves:
+            half.joined(self)
+        self.pump()
+
+    async def _lose(self) -> None:
+        """Wait for another connection, if somebody may make one; without, the call is over."""
+        if self._patience > 0 and not self._over.is_set():
             if self._on_lost is not None:
                 self._on_lost()
             await asyncio.sleep(self._patience)
-        if peer is self._driver.peer or not self._driver.peer.is_open:
+        if self._next is None and not self._driver.peer.is_open:
             self.end("the connection is gone")
 
     def _heard(self) -> None:

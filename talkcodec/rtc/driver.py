@@ -66,12 +66,16 @@ class Driver:
         self._closed = False
         self.sent_at = self.heard_at = clock.now()
 
-    def renew(self) -> Peer:
-        """Put a new peer in place of the old one, and return that for its owner to close.
+    def another(self) -> Peer:
+        """Return a new peer of the same session, to ``adopt`` once it is connected."""
+        return self._make_peer(self._received)
+
+    def adopt(self, peer: Peer) -> Peer:
+        """Send through ``peer`` from now on, and return the old one for its owner to close.
 
         Messages that still come through the old one are taken: they are of the same session.
         """
-        old, self.peer = self.peer, self._make_peer(self._received)
+        old, self.peer = self.peer, peer
         return old
 
     def pump(self) -> None:

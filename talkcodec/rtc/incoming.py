@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from talkcodec.bitstream.control import ModeChange, Mute, SoundTime
-from talkcodec.media.sound import I16, mono
+from talkcodec.clock import Clock
+from talkcodec.media.sound import I16, RATE, mono
 from talkcodec.rtc.marks import SOUND_STEP, MarkReader, video_step
 
 if TYPE_CHECKING:
@@ -36,15 +38,17 @@ class Incoming:
         self,
         on_picture: Callable[[int, av.VideoFrame], None],
         on_sound: Callable[[int, I16], None] | None,
+        clock: Clock,
     ) -> None:
         self.unplaced = 0
+        self._clock = clock
         self.tick_rate: Fraction | None = None
         self._on_picture = on_picture
         self._on_sound = on_sound
         self._call: Call | None = None
         self._mode: ModeChange | None = None
-        self._first_picture: int | None = None
-        self._first_sound: int | None = None
+        self._tick: _Told | None = None
+        self._packet: _Told | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def attach(self, call: Call) -> None:
@@ -52,7 +56,6 @@ class Incoming:
         for task in self._tasks:
             task.cancel()
         self._call = call
-        self._first_picture = self._first_sound = None
         self._tasks = []
         self._tasks.append(asyncio.create_task(self._read_video(call.video)))
         if self._on_sound is not None:
@@ -65,12 +68,12 @@ class Incoming:
                 return
             self._mode = notice
             line, on = self._call.video if self._call else None, notice.mode == "video"
-            if on and self._first_picture is None:
-                self._first_picture = notice.tick
+            if on:
+                self._tick = _Told(notice.tick, self._clock.now())
         else:
             line, on = self._call.sound if self._call else None, not isinstance(notice, Mute)
-            if isinstance(notice, SoundTime) and self._first_sound is None:
-                self._first_sound = notice.packet
+            if isinstance(notice, SoundTime):
+                self._packet = _Told(notice.packet, self._clock.now())
         if line is not None:
             line.listen(on=on)
 
@@ -86,18 +89,46 @@ class Incoming:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _read_video(self, line: Line) -> None:
-        reader: MarkReader | None = None
+        numbering: _Numbering | None = None
         async for frame in line.frames():
-            if frame.pts is None or self.tick_rate is None or self._first_picture is None:
+            if frame.pts is None or self.tick_rate is None or self._tick is None:
                 self.unplaced += 1
                 continue
-            reader = reader or MarkReader(video_step(self.tick_rate))
-            self._on_picture(reader.number(frame.pts, self._first_picture), frame)
+            if numbering is None:
+                first = self._tick.now(self._clock, float(self.tick_rate))
+                numbering = _Numbering(video_step(self.tick_rate), first)
+            self._on_picture(numbering.number(frame.pts), frame)
 
     async def _read_sound(self, line: Line) -> None:
-        reader = MarkReader(SOUND_STEP)
+        numbering: _Numbering | None = None
         async for frame in line.frames():
-            if frame.pts is None or self._first_sound is None or self._on_sound is None:
+            if frame.pts is None or self._packet is None or self._on_sound is None:
                 self.unplaced += 1
                 continue
-            self._on_sound(reader.number(frame.pts, self._first_sound), mono(frame))
+            if numbering is None:
+                first = self._packet.now(self._clock, RATE / SOUND_STEP)
+                numbering = _Numbering(SOUND_STEP, first)
+            self._on_sound(numbering.number(frame.pts), mono(frame))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """``number`` was the newest ``at`` a time."""
+
+    number: int
+    at: float
+
+    def now(self, clock: Clock, rate: float) -> int:
+        """Return the newest by now, ``rate`` a second."""
+        return self.number + int((clock.now() - self.at) * rate)
+
+
+class _Numbering:
+    """A reader of marks, and about which number the first piece had."""
+
+    def __init__(self, step: int, first: int) -> None:
+        self._reader = MarkReader(step)
+        self._first = first
+
+    def number(self, pts: int) -> int:
+        return self._reader.number(pts, self._first)

@@ -36,8 +36,9 @@ class SoundPlayoutConfig:
     """``quantile``: part of the blocks to wait for; ``window``: blocks remembered for that.
 
     ``margin``: seconds on top. ``capacity``: blocks held, the oldest is dropped beyond.
-    ``patience``: seconds that pictures wait for sound at most, beyond what they need themselves:
-    sound that is later than that is out of step, and better so than a picture out of date.
+    ``patience``: seconds that pictures wait for sound, and sound for pictures, at most beyond what
+    they need themselves: what is later than that is out of step, and better so than both out of
+    date.
     """
 
     quantile: float = 0.98
@@ -137,7 +138,7 @@ class SoundPlayout:
         return (self._zero or 0.0) + number * _SECONDS - _LOOKAHEAD
 
     def _is_stale(self, transit: float) -> bool:
-        if self.delay is None or abs(transit - self.delay) < _FAR:
+        if self.needs is None or abs(transit - self.needs) < _FAR:
             self._stale = 0
             return False
         self._stale += 1
