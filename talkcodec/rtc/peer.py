@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from talkcodec.errors import TalkcodecError
+from talkcodec.rtc.hoard import HoardWatch
 from talkcodec.rtc.messages import Channel
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 #: Bytes that may wait in front of aiortc's congestion window, per unreliable channel. aiortc's
 #: own queue has no bound and would turn a slow path into growing delay: newest dropped beyond.
 MAX_BACKLOG = 4000
+
+#: The same for the reliable channel, which carries little: a peer that takes so much no more is
+#: gone, or wants our memory.
+MAX_RELIABLE_BACKLOG = 64_000
 
 _UNRELIABLE: tuple[Channel, ...] = (Channel.MOTION, Channel.REFERENCE)
 
@@ -41,7 +46,8 @@ class Peer:
     """One end of a call. All methods belong to the event loop's thread.
 
     ``ice_servers``: none by default, so nobody is asked unless the caller's network needs it.
-    ``sound``, ``video``: lines beside the data channels, at rest.
+    ``sound``, ``video``: lines beside the data channels, at rest. ``refused``: why we ended the
+    connection, if the other end asked too much of us.
     """
 
     def __init__(
@@ -62,6 +68,9 @@ class Peer:
         self.dropped = 0
         self._connection.on("connectionstatechange", self._check_state)
         self._channels = {channel: self._create(channel) for channel in Channel}
+        self.refused: str | None = None
+        self._watch = HoardWatch(self._connection, self._refuse)
+        self._cutting: asyncio.Task[None] | None = None
 
     def _create(self, channel: Channel) -> RTCDataChannel:
         unreliable = channel in _UNRELIABLE
@@ -130,7 +139,8 @@ class Peer:
     def send(self, channel: Channel, data: bytes) -> bool:
         """Send one message; False where it was dropped (not open, or too much waiting)."""
         carrier = self._channels[channel]
-        full = channel in _UNRELIABLE and carrier.bufferedAmount + len(data) > MAX_BACKLOG
+        most = MAX_BACKLOG if channel in _UNRELIABLE else MAX_RELIABLE_BACKLOG
+        full = carrier.bufferedAmount + len(data) > most
         if carrier.readyState != "open" or full:
             self.dropped += 1
             return False
@@ -143,6 +153,7 @@ class Peer:
 
     async def close(self) -> None:
         """End the connection; may be called again."""
+        self._watch.close()
         for line in (self.sound, self.video):
             line.close()
         await self._connection.close()
@@ -152,6 +163,10 @@ class Peer:
         # A browser may send text; every message of ours is bytes, so it is not for us.
         if isinstance(data, bytes):
             self._on_message(channel, data)
+
+    def _refuse(self, reason: str) -> None:
+        self.refused = reason
+        self._cutting = asyncio.ensure_future(self.close())
 
     def _check_state(self) -> None:
         # A path that falls silent fails after about 30 s, when ICE's consent checks run out.

@@ -35,6 +35,10 @@ from talkcodec.rtc.arrivals import ArrivalLog
 from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
 from talkcodec.rtc.references import RepairConfig, RepairSchedule
 
+#: Seconds between requests for a key reference at least, however often one is needed: the sender
+#: grants one a second, and a hostile one could otherwise fill our own reliable channel.
+PLEA_INTERVAL = 0.3
+
 #: Completed references remembered, in order not to ask for them again.
 _REMEMBERED = 32
 
@@ -75,6 +79,8 @@ class ReceiverSession:
         self._delay = 0.0
         self._held: tuple[int, ...] = ()
         self._hello = hello
+        self._stuck = False
+        self._next_plea = float("-inf")
 
     @property
     def references_recovered(self) -> int:
@@ -107,7 +113,7 @@ class ReceiverSession:
     def request_reference(self) -> None:
         """The decoder cannot continue from what it holds."""
         self.counts.requests += 1
-        self._answer(RequestReference(), Channel.CONTROL)
+        self._stuck = True
 
     def fare(self, delay: float, held: tuple[int, ...]) -> None:
         """Note what the next report says: playout delay (s), the bank."""
@@ -121,6 +127,9 @@ class ReceiverSession:
         """Return the messages to send now; while bytes wait in the transport, no requests."""
         if backlog == 0:
             self._make_requests(now)
+        if self._stuck and now >= self._next_plea:
+            self._stuck, self._next_plea = False, now + PLEA_INTERVAL
+            self._answer(RequestReference(), Channel.CONTROL)
         report = self._arrivals.due(now, self._delay, self._held)
         if report is not None:
             self._put(Outgoing(Channel.REFERENCE, report.serialize()))
@@ -130,7 +139,8 @@ class ReceiverSession:
 
     def next_deadline(self) -> float | None:
         """Return when a request or a report is due, or None before the first message."""
-        times = [self._schedule.next_due(), self._arrivals.next_due()]
+        plea = self._next_plea if self._stuck else None
+        times = [self._schedule.next_due(), self._arrivals.next_due(), plea]
         return min((time for time in times if time is not None), default=None)
 
     def _takers(self) -> dict[str, Callable[[bytes, float], None]]:
