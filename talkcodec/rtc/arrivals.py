@@ -16,17 +16,21 @@ from talkcodec.bitstream.report import MAX_AGE, MAX_ARRIVALS, Arrival, PathRepor
 #: Seconds between reports: in peace, while motion is lost, and while it comes late or not at all.
 REPORT_INTERVAL, LOSING, LATE = 2.0, 1.0, 0.2
 
-#: Seconds by which motion must be later than it was at its best to be reported at once, and over
-#: which that best is remembered.
-_RISE, _MEMORY = 0.08, 5.0
+#: Seconds by which motion must be later than it was at its best to be late, over which that best
+#: is remembered, and by which it must have become later still to be told again.
+_RISE, _MEMORY, _FURTHER = 0.08, 5.0, 0.04
 
 #: Packets missing since the last report that are worth another.
 _HOLES = 2
 
+#: A step between packets that is so much longer than the shortest of the last few is a hole.
+_STEPS, _LONG = 8, 1.7
+
+#: Ticks without motion after which it begins anew.
+_PAUSE = 100
+
 #: Motion has stopped when nothing came for so many intervals, and for so many seconds.
 _SILENT_INTERVALS, _SILENT = 3.0, 0.3
-
-_MAX_SPACING = 8
 
 
 class ArrivalLog:
@@ -39,10 +43,11 @@ class ArrivalLog:
         self._due: float | None = None
         self._reported = float("-inf")
         self._silent_at: float | None = None
-        self._last: tuple[int, int, float] | None = None  # end tick, frames, time
-        self._interval = 0.0
-        self._spacing = 1.0
-        self._best: deque[tuple[float, float]] = deque()
+        self._tick: int | None = None
+        self._at = 0.0
+        self._steps: deque[tuple[int, float]] = deque(maxlen=_STEPS)
+        self._best: dict[int, deque[tuple[float, float]]] = {}
+        self._told = 0.0
         self._holes = 0
 
     def started(self, now: float) -> None:
@@ -54,16 +59,20 @@ class ArrivalLog:
         """A motion packet came."""
         self._received += 1
         self._arrivals.append((header.tick16, now, False))
-        first = unwrap(header.tick16, self._last[0] if self._last else header.tick16)
-        self._learn(first, header.count, now)
-        end = first + round((header.count - 1) * self._spacing)
-        if self._last is None or end > self._last[0]:
-            self._last = end, header.count, now
-        if self.tick_seconds is not None and self._rises(now - end * self.tick_seconds, now):
-            self._hurry(LATE)
+        tick = unwrap(header.tick16, self._tick or 0)
+        self._note_holes(tick, now)
+        if self.tick_seconds is not None:
+            # Larger groups leave later: each size has a best of its own.
+            late = self._later(header.count, now - tick * self.tick_seconds, now)
+            if late > max(_RISE, self._told + _FURTHER):
+                self._told = late
+                self._hurry(LATE)
+            elif late < _RISE:
+                self._told = 0.0
         if self._holes >= _HOLES:
             self._hurry(LOSING)
-        self._silent_at = now + max(_SILENT_INTERVALS * self._interval, _SILENT)
+        interval = min((seconds for _, seconds in self._steps), default=0.0)
+        self._silent_at = now + max(_SILENT_INTERVALS * interval, _SILENT)
 
     def chunk(self, sequence: int, index: int, now: float, *, answer: bool) -> None:
         """A chunk came; ``answer``: the sender waits for a report."""
@@ -101,33 +110,28 @@ class ArrivalLog:
             held=held[:8],
         )
 
-    def _learn(self, first: int, count: int, now: float) -> None:
-        """Learn from neighbours how far apart frames and packets are; count the holes between."""
-        if self._last is None:
-            return
-        end, before, time = self._last
-        start = end - round((before - 1) * self._spacing)
-        if first <= start:
-            return
-        spacing = (first - start) / before
-        if spacing <= max(1.5 * self._spacing, self._spacing + 0.5) or self._interval == 0.0:
-            self._spacing = min(max(spacing, 1.0), _MAX_SPACING)
-            elapsed = min(now - time, 1.0)
-            self._interval = elapsed if not self._interval else (3 * self._interval + elapsed) / 4
+    def _note_holes(self, tick: int, now: float) -> None:
+        """Count what is missing between the newest packet and this one."""
+        if self._tick is None or tick - self._tick > _PAUSE:
+            self._steps.clear()
+        elif tick <= self._tick:
+            return  # reordered
         else:
-            step = max(count * self._spacing, 1.0)
-            self._holes += min(round((first - start) / step) - 1, _MAX_SPACING)
-            # A sender that now makes every other frame only would look like loss for ever.
-            self._spacing = min(self._spacing + 0.25, _MAX_SPACING)
+            step = tick - self._tick
+            shortest = min((ticks for ticks, _ in self._steps), default=step)
+            self._holes += step > _LONG * shortest
+            self._steps.append((step, now - self._at))
+        self._tick, self._at = tick, now
 
-    def _rises(self, transit: float, now: float) -> bool:
-        """Note a packet's ``transit`` and return whether it came late."""
-        while self._best and self._best[-1][1] >= transit:
-            self._best.pop()
-        self._best.append((now, transit))
-        while self._best[0][0] < now - _MEMORY:
-            self._best.popleft()
-        return transit > self._best[0][1] + _RISE
+    def _later(self, count: int, transit: float, now: float) -> float:
+        """Note a packet's ``transit`` and return how much later than the best of its kind it is."""
+        best = self._best.setdefault(count, deque())
+        while best and best[-1][1] >= transit:
+            best.pop()
+        best.append((now, transit))
+        while best[0][0] < now - _MEMORY:
+            best.popleft()
+        return transit - best[0][1]
 
     def _hurry(self, distance: float) -> None:
         """Move the next report up to ``distance`` seconds after the last one."""

@@ -10,9 +10,11 @@ difference drops out.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
-from talkcodec.bitstream.report import Arrival, PathReport
+from talkcodec.bitstream.report import PathReport
 
 #: Bytes that DTLS, SCTP, UDP and IPv4 add to a message of a data channel, and of the answer that
 #: aiortc gives to each. Measured: tests/bench/test_rates.py.
@@ -24,11 +26,11 @@ MEMORY = 10.0
 #: Packets over which loss is counted, at most.
 _LOSS_PACKETS = 100
 
-#: Seconds of queue from which packets come as fast as the bottleneck lets them.
-_STANDING = 0.03
-
-#: Seconds below which a chunk's own time says nothing: clocks and event loops are not better.
+#: Seconds below which a time says nothing: ages are whole ms, and event loops are no better.
 _SHORT = 0.005
+
+#: Bytes by which a packet is larger than the fastest one to tell the bottleneck's rate.
+_LARGER = 80
 
 #: Departures remembered; an arrival that is older than all of these teaches nothing.
 _REMEMBERED = 512
@@ -42,11 +44,10 @@ class PathState:
 
     ``rtt``: seconds, or None before the first. ``loss``: of motion packets, 0 to 1. ``counted``:
     packets that this is out of. ``queue``: seconds that the newest two packets, at least, stood in
-    queues: one alone may be jitter.
-    ``received``: bits per second on the wire that arrived, ``drained``: that arrived while a
-    queue stood, which is the bottleneck's rate; None where too few packets tell. ``chunk``: the
-    rate at which the fastest chunk came, of its size and what it took longer than the smallest
-    packet; None without chunks.
+    queues: one alone may be jitter. ``received``: bits per second on the wire that arrived;
+    ``drained``: at which packets came that had to wait for one another, which is the
+    bottleneck's rate; None where too few packets tell. ``alone``: of every large packet, the rate
+    at which it came if it was alone on the path, and less than the bottleneck's otherwise.
     """
 
     rtt: float | None = None
@@ -55,7 +56,7 @@ class PathState:
     queue: float = 0.0
     received: float | None = None
     drained: float | None = None
-    chunk: float | None = None
+    alone: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,17 @@ class _Departure:
     time: float
     size: int
     number: int  # of motion packets so far
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    left: _Departure
+    arrived: float  # on the receiver's clock
+    age: float
+
+    @property
+    def transit(self) -> float:
+        return self.arrived - self.left.time
 
 
 class PathMonitor:
@@ -75,10 +87,15 @@ class PathMonitor:
         self._motion = 0
         self._clock: int | None = None
         self._unwrapped = 0.0
-        self._best: deque[tuple[float, float]] = deque()
+        self._best: deque[tuple[float, float, int]] = deque()
         self._counted: deque[tuple[int, int]] = deque()
         self._seen = (0, 0)  # motion packets sent and received up to the last report
         self._newest = 0.0
+        self._shortest: float | None = None
+
+    def greeted(self, rtt: float) -> None:
+        """A first exchange of short messages took ``rtt`` seconds."""
+        self._shortest = rtt
 
     def motion(self, tick: int, size: int, now: float) -> None:
         """A motion packet of ``size`` bytes, first frame at ``tick``, leaves."""
@@ -89,45 +106,41 @@ class PathMonitor:
         """A chunk of ``size`` bytes leaves."""
         self._left((True, sequence << 8 | index), size, now)
 
-    def take(self, report: PathReport, now: float) -> PathState:
-        """Take a report and return what it shows."""
+    def take(self, report: PathReport, now: float, rate: float = 1e9) -> PathState:
+        """Take a report and return what it shows; ``rate``: bits per second that the bottleneck
+        is thought to carry.
+        """
         clock = self._unwrap(report.clock)
         found = [
-            (departure, clock - arrival.age / 1000, arrival)
+            _Passage(departure, clock - arrival.age / 1000, arrival.age / 1000)
             for arrival in report.arrivals
             if (departure := self._departures.get((arrival.chunk, arrival.id))) is not None
         ]
-        queues = [self._queue(arrived - left.time, now) for left, arrived, _ in found]
         rtt = self.state.rtt
         if found:
-            newest, _, arrival = found[-1]
-            rtt = max(now - newest.time - arrival.age / 1000, 0.0)
+            rtt = max(now - found[-1].left.time - found[-1].age, 0.0)
+        longer = [self._longer(passage, now) for passage in found]
+        # What a packet is larger it takes longer on the bottleneck, which is no queue.
+        larger = [8 * (passage.left.size - self._best[0][2]) for passage in found]
+        queues = [
+            max(time - max(bits, 0) / rate, 0.0) for time, bits in zip(longer, larger, strict=True)
+        ]
+        queue = min([self._newest, *queues][-2:])
+        self._newest = queues[-1] if queues else self._newest
         self._count(report, now)
         sent = sum(step for step, _ in self._counted)
         lost = sum(lost for _, lost in self._counted)
-        queue = min([self._newest, *queues][-2:])
-        self._newest = queues[-1] if queues else self._newest
-        chunks = [
-            8 * left.size / max(queue, _SHORT)
-            for queue, (left, _, arrival) in zip(queues, found, strict=True)
-            if arrival.chunk
-        ]
-        arrivals = [(arrived, left.size) for left, arrived, _ in found]
         self.state = PathState(
             rtt=rtt,
             loss=lost / sent if sent else 0.0,
             counted=sent,
             queue=queue,
-            received=_rate(arrivals, [True] * len(arrivals)),
-            drained=_rate(arrivals, [queue > _STANDING for queue in queues]),
-            chunk=max(chunks, default=None),
+            received=_received(found),
+            drained=self._drained(found),
+            alone=tuple(self._alone(found, longer, larger, now)),
         )
         self.reported_at = now
         return self.state
-
-    def known(self, arrival: Arrival) -> bool:
-        """Return whether the arrival is of something that we sent."""
-        return (arrival.chunk, arrival.id) in self._departures
 
     def _left(self, key: tuple[bool, int], size: int, now: float) -> None:
         self._departures.pop(key, None)
@@ -142,14 +155,44 @@ class PathMonitor:
         self._clock = clock
         return self._unwrapped
 
-    def _queue(self, transit: float, now: float) -> float:
-        """Return the seconds by which ``transit`` is longer than the path's own."""
+    def _longer(self, passage: _Passage, now: float) -> float:
+        """Return the seconds by which a packet took longer than the path's own."""
+        transit = passage.transit
         while self._best and self._best[-1][1] >= transit:
             self._best.pop()
-        self._best.append((now, transit))
+        self._best.append((now, transit, passage.left.size))
         while self._best[0][0] < now - MEMORY:
             self._best.popleft()
         return transit - self._best[0][1]
+
+    def _alone(
+        self, found: list[_Passage], longer: list[float], larger: list[int], now: float
+    ) -> Iterator[float]:
+        """Yield the rates at which large packets came, as if nothing else had been on the path."""
+        if self._motion:
+            for time, bits in zip(longer, larger, strict=True):
+                if bits > 8 * _LARGER:
+                    yield bits / max(time, _SHORT)
+        elif found and self._shortest is not None:
+            # Nothing small has passed yet but the greetings.
+            took = now - found[-1].left.time - found[-1].age - self._shortest
+            yield 8 * found[-1].left.size / max(took, _SHORT)
+
+    def _drained(self, found: list[_Passage]) -> float | None:
+        """Return the rate of packets that had to wait for the one before them.
+
+        An acknowledgement of ours between two of them makes it less: the fastest are right.
+        """
+        if not found:
+            return None
+        own = self._best[0][1]
+        rates = sorted(
+            8 * second.left.size / (second.arrived - first.arrived)
+            for first, second in pairwise(found)
+            if first.arrived - second.left.time > own + _SHORT
+            and second.arrived - first.arrived >= 2 * _SHORT
+        )
+        return rates[len(rates) * 3 // 4] if rates else None
 
     def _count(self, report: PathReport, now: float) -> None:
         """Count the motion packets lost since the last report."""
@@ -177,12 +220,10 @@ class PathMonitor:
             self._counted.popleft()
 
 
-def _rate(arrivals: list[tuple[float, int]], counts: list[bool]) -> float | None:
-    """Return the bits per second of the arrivals that count, each over the gap before it."""
-    bits = seconds = 0.0
-    for place in range(1, len(arrivals)):
-        if counts[place]:
-            bits += 8 * arrivals[place][1]
-            seconds += max(arrivals[place][0] - arrivals[place - 1][0], 0.0)
+def _received(found: list[_Passage]) -> float | None:
+    """Return the bits per second of the packets after the first."""
+    seconds = found[-1].arrived - found[0].arrived if found else 0.0
     # Ages are whole milliseconds, so a shorter time says nothing.
-    return bits / seconds if seconds >= 0.01 else None
+    if seconds < 2 * _SHORT:
+        return None
+    return 8 * sum(passage.left.size for passage in found[1:]) / seconds

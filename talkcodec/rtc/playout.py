@@ -98,11 +98,6 @@ class PlayoutBuffer(Generic[T]):
         """Tick of the frame shown last, None before the first."""
         return self._shown
 
-    @property
-    def delay(self) -> float:
-        """Seconds from tick 0 to its showing, on the receiver's clock."""
-        return self._delay or 0.0
-
     def push(self, tick: int, frame: T, now: float, *, fresh: bool = True) -> None:
         """Offer the frame captured at ``tick``, arrived at ``now`` (seconds).
 

@@ -19,8 +19,11 @@ from talkcodec.types import StreamSettings
 #: Header of a motion packet, bytes.
 _GROUP_HEADER = 4
 
-#: Reports of chunks whose fastest one bounds the estimate.
-_CHUNKS = 4
+#: Packets of which one, it is thought, finds the path idle.
+_ALONE = 6
+
+#: Packets out of which a loss is worth protecting against.
+_COUNTED = 20
 
 #: Bits per second that acknowledgements of the receiver's reports take on the way forward.
 _REPORTS = 800.0
@@ -37,7 +40,8 @@ class RateConfig:
     rung before a better one is tried, doubled up to ``patience_most`` when that failed within
     ``trial`` seconds. ``headroom``: by which the estimate must exceed a better rung. ``protect``,
     ``relax``: loss from which packets are made smaller and more frequent, and below which they no
-    longer are. ``silence``: seconds without a report after which the path is taken for nearly
+    longer are. ``coarse``: pace of references below which they are coded coarsely, and above
+    which no longer. ``silence``: seconds without a report after which the path is taken for nearly
     dead.
     """
 
@@ -54,8 +58,9 @@ class RateConfig:
     patience_most: float = 60.0
     trial: float = 5.0
     headroom: float = 1.25
-    protect: float = 0.08
-    relax: float = 0.03
+    protect: float = 0.12
+    relax: float = 0.06
+    coarse: tuple[float, float] = (30_000.0, 50_000.0)
     silence: float = 6.0
 
 
@@ -88,13 +93,14 @@ class RateController:
         self._frame_bytes = 10.0
         self._queue = 0.0
         self._full = False
-        self._protected = False
+        self._protected = self._coarse = False
         self._updated: float | None = None
         self._changed = float("-inf")
         self._climbed = float("-inf")
         self._patience = self.config.patience
         self._heard: float | None = None
-        self._chunks: deque[float] = deque(maxlen=_CHUNKS)
+        self._sent = False
+        self._alone: deque[float] = deque(maxlen=_ALONE)
 
     @property
     def rung(self) -> int:
@@ -105,17 +111,27 @@ class RateController:
     def settings(self) -> StreamSettings:
         """What the encoder should do from now on."""
         settings = self._guarded(self._rungs[self._rung])
-        return replace(settings, coarse=settings.coarse or self.pace < 34_000)
+        return replace(settings, coarse=settings.coarse or self._coarse)
+
+    @property
+    def interval(self) -> float:
+        """Seconds from one motion packet to the next."""
+        settings = self._guarded(self._rungs[self._rung])
+        return settings.group * settings.divisor / self.fps
+
+    @property
+    def usable(self) -> float:
+        """Bits per second on the wire that we may fill."""
+        return self.config.share * self.estimate - _REPORTS
 
     @property
     def pace(self) -> float:
-        """Bits per second on the wire for references: what motion leaves of the estimate."""
-        left = self.config.share * self.estimate - _REPORTS
-        return max(left - self.cost(self._guarded(self._rungs[self._rung])), 1_500.0)
+        """Bits per second on the wire that motion leaves for references."""
+        return max(self.usable - self.cost(self._guarded(self._rungs[self._rung])), 1_500.0)
 
     @property
     def full(self) -> bool:
-        """True while a queue stands on the path: references wait until it has drained."""
+        """True if a queue stood on the path at the last report: references let it drain."""
         return self._full
 
     def cost(self, settings: StreamSettings, *, both: bool = False) -> float:
@@ -129,6 +145,7 @@ class RateController:
 
     def sent(self, size: int, frames: int) -> None:
         """A motion packet of ``size`` bytes with ``frames`` frames was made."""
+        self._sent = True
         each = max(size - _GROUP_HEADER, 0) / max(frames, 1)
         self._frame_bytes += 0.1 * (each - self._frame_bytes)
 
@@ -137,11 +154,14 @@ class RateController:
         elapsed = 0.0 if self._updated is None else min(now - self._updated, 3.0)
         self._updated = self._heard = now
         self.loss, self._queue = path.loss, path.queue
-        self._protected = path.loss >= (
-            self.config.relax if self._protected else self.config.protect
-        )
+        if path.counted >= _COUNTED:
+            self._protected = path.loss >= (
+                self.config.relax if self._protected else self.config.protect
+            )
         self._estimate(path, elapsed)
         self._choose(now)
+        coarse = self.config.coarse
+        self._coarse = self.pace < (coarse[1] if self._coarse else coarse[0])
 
     def starve(self, now: float) -> None:
         """Note that nothing may have been heard for long; call this now and then."""
@@ -170,11 +190,10 @@ class RateController:
             # What was never tried is not known to work: no further than twice what did.
             tried = max(2 * path.received + config.untried, self.estimate)
             self.estimate = min(self.estimate * (1 + config.growth) ** elapsed, tried)
-        if path.chunk is not None:
-            self._chunks.append(path.chunk)
-        if len(self._chunks) == self._chunks.maxlen:
-            # Of so many chunks one was alone on the path, and took just its own time.
-            self.estimate = min(self.estimate, max(self._chunks))
+        self._alone.extend(path.alone)
+        if len(self._alone) >= (_ALONE if self._sent else 2):
+            # Of so many packets one was alone on the path, and took just its own time.
+            self.estimate = min(self.estimate, max(self._alone))
         self.estimate = min(max(self.estimate, config.least), config.most)
 
     def _choose(self, now: float) -> None:

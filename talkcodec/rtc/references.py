@@ -24,11 +24,17 @@ REPAIRED, LOSS = 0.02, 0.03
 # Parity is at most this part of the data: beyond, repairs cost less.
 _MOST_PARITY = 0.6
 
-#: Seconds that a chunk may take at the estimated rate, and so motion behind it.
-CHUNK_TIME = 0.055
+#: Seconds that a chunk may take on the bottleneck: at least, and at most.
+SHORTEST, LONGEST = 0.05, 0.11
+
+#: Seconds that motion may have to wait for a chunk that left before it.
+SLACK = 0.01
 
 # A chunk is missing when nothing came for this many intervals between chunks.
 _PATIENT = 2.5
+
+# Seconds between chunks that are due to a slow pace, at most: beyond, some were lost.
+_SLOWEST = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +42,22 @@ class PaceConfig:
     """How chunks leave.
 
     ``rate``: bits per second on the wire at first; ``slowest`` and ``fastest``: bounds of what
-    the rate control asks for. ``chunk``: bytes of a chunk at most; ``window``: bytes on the wire
-    of chunks under way whose arrival was not reported: should the path become slow at this very
-    moment, motion waits behind so many, 0.24 s at 20 kbit/s. ``patience``: seconds on top of the
-    round trip after which they are thought lost. ``kept``: references held for repair, the
-    oldest is forgotten beyond.
+    the rate control asks for. ``chunk``: bytes of a chunk at most. ``window``: bytes on the wire
+    of chunks under way whose arrival was not reported, at most, and ``ahead``: seconds that they
+    take at the present rate; should the path become slow at this very moment, motion waits behind
+    them. ``patience``: seconds on top of the time that answers take after which they are thought
+    lost, and as much longer each time that this happens in a row; ``unknown``: that time at
+    first. ``kept``: references held for repair, the oldest is forgotten beyond.
     """
 
     rate: float = 64_000.0
     slowest: float = 1_500.0
     fastest: float = 256_000.0
     chunk: int = 450
-    window: int = 600
+    window: int = 1000
+    ahead: float = 0.25
     patience: float = 0.12
+    unknown: float = 0.6
     kept: int = 8
 
     def __post_init__(self) -> None:
@@ -76,32 +85,46 @@ def _fails(count: int, parity: int, loss: float) -> float:
     )
 
 
-def chunk_size(estimate: float, most: int) -> int:
-    """Return the bytes of a chunk for a path of ``estimate`` bits per second on the wire."""
-    affordable = int(estimate * CHUNK_TIME / 8) - MESSAGE_OVERHEAD
+def chunk_size(rate: float, interval: float, motion: float, most: int) -> int:
+    """Return the bytes of a chunk that fits between two motion packets.
+
+    ``rate``: bits per second on the wire; ``interval``: seconds between motion packets;
+    ``motion``: bytes of one on the wire; ``most``: bytes of a chunk at most.
+    """
+    free = min(max(interval - 8 * motion / rate - SLACK, SHORTEST), LONGEST)
+    affordable = int(rate * free / 8) - MESSAGE_OVERHEAD
     return max(min(affordable, most), min(150, most))
 
 
 class ReferenceOutbox:
-    """Chunks on their way out: paced, few under way at a time, repairs before chunks never sent.
+    """Chunks on their way out, between the motion packets, repairs before chunks never sent.
 
-    ``hold``: set while motion needs the whole path.
+    It keeps the time at which the bottleneck will have sent all that left, and when the next
+    motion packet is to be expected, so that a chunk leaves when it can be through before that.
+    ``hold_until``: set while motion needs the whole path.
     """
 
     def __init__(self, config: PaceConfig | None = None) -> None:
         self._config = config or PaceConfig()
         self.rate = self._config.rate
-        self.rtt = 0.2
-        self.hold = False
+        self.hold_until = float("-inf")
         self.repaired = 0
         self._chunks: OrderedDict[int, list[Chunk]] = OrderedDict()
         self._queue: deque[tuple[int, int]] = deque()
         self._free_at = float("-inf")
+        self._motion_at = self._after_motion = float("-inf")
         self._under_way: OrderedDict[tuple[int, int], tuple[float, int]] = OrderedDict()
+        self._answer_time = self._config.unknown
+        self._lost = 0
 
     def set_rate(self, rate: float) -> None:
-        """Pace at ``rate`` bits per second, within the configured bounds."""
+        """Fill ``rate`` bits per second, motion included, within the configured bounds."""
         self.rate = min(max(rate, self._config.slowest), self._config.fastest)
+
+    def motion(self, size: int, interval: float, now: float) -> None:
+        """A motion packet of ``size`` bytes leaves, the next one ``interval`` seconds later."""
+        self._occupy(size + MESSAGE_OVERHEAD, now)
+        self._motion_at, self._after_motion = now + interval, self._free_at
 
     def add(self, sequence: int, chunks: Sequence[Chunk]) -> None:
         """Queue all ``chunks`` of the reference ``sequence`` (0 to 255)."""
@@ -111,17 +134,21 @@ class ReferenceOutbox:
         self._chunks[sequence] = list(chunks)
         self._queue.extend((sequence, index) for index in range(len(chunks)))
 
-    def repair(self, sequence: int, indexes: Sequence[int] | None) -> bool:
-        """Queue the chunks that the other side misses (None: all); False if they are gone."""
+    def repair(self, sequence: int, indexes: Sequence[int] | None, now: float) -> bool:
+        """Queue the chunks that the other side misses (None: all); False if they are gone.
+
+        Those under way are not sent again yet.
+        """
         chunks = self._chunks.get(sequence)
         if chunks is None:
             return False
         asked = range(chunks[0].count) if indexes is None else indexes
+        self._expire(now)
         queued = set(self._queue)
         again = [
             (sequence, index)
             for index in asked
-            if 0 <= index < len(chunks) and (sequence, index) not in queued
+            if index < len(chunks) and (sequence, index) not in queued | self._under_way.keys()
         ]
         self.repaired += len(again)
         self._queue.extendleft(reversed(again))
@@ -133,11 +160,16 @@ class ReferenceOutbox:
         for entry in [entry for entry in self._under_way if entry[0] == sequence]:
             del self._under_way[entry]
 
-    def arrived(self, sequence: int, index: int) -> None:
-        """A chunk was reported to have arrived; those sent before it are under way no longer."""
-        if (sequence, index) in self._under_way:
-            while self._under_way.popitem(last=False)[0] != (sequence, index):
-                pass
+    def arrived(self, sequence: int, index: int, now: float) -> None:
+        """A chunk was reported to have arrived, as it could have been at ``now`` at the earliest;
+        those sent before it are under way no longer.
+        """
+        entry = self._under_way.get((sequence, index))
+        if entry is None:
+            return
+        self._lost, self._answer_time = 0, max(now - entry[0], 0.0)
+        while self._under_way.popitem(last=False)[0] != (sequence, index):
+            pass
 
     def due(self, now: float) -> Chunk | None:
         """Return the next chunk if one may leave at ``now`` (seconds)."""
@@ -147,7 +179,7 @@ class ReferenceOutbox:
         self._expire(now)
         entry = self._queue.popleft()
         size = self._size(entry)
-        self._free_at = now + 8 * size / self.rate
+        self._occupy(size, now)
         self._under_way.pop(entry, None)
         self._under_way[entry] = now, size
         # The window is open again when the arrival of the chunk that fills it is reported.
@@ -156,16 +188,25 @@ class ReferenceOutbox:
 
     def next_due(self) -> float | None:
         """Return when the next chunk may leave, or None while none is to be sent."""
-        if not self._queue or self.hold:
+        if not self._queue:
             return None
-        if self._fits(self._size(self._queue[0])):
-            return self._free_at
-        oldest = next(iter(self._under_way.values()))[0]
-        return max(self._free_at, oldest + self._patience())
+        size = self._size(self._queue[0])
+        when = max(self._free_at, self.hold_until)
+        if not self._fits(size):
+            oldest = next(iter(self._under_way.values()))[0]
+            when = max(when, oldest + self._patience())
+        # What would not be through before the next motion packet leaves after it, and at once
+        # after it what never would.
+        blocks = when < self._motion_at < when + 8 * size / self.rate - SLACK
+        return self._motion_at if blocks and when > self._after_motion + SLACK else when
+
+    def _occupy(self, size: int, now: float) -> None:
+        self._free_at = max(self._free_at, now) + 8 * size / self.rate
 
     def _fits(self, size: int) -> bool:
         under_way = sum(size for _, size in self._under_way.values())
-        return not self._under_way or under_way + size <= self._config.window
+        window = min(self._config.window, self._config.ahead * self.rate / 8)
+        return not self._under_way or under_way + size <= window
 
     def _expire(self, now: float) -> None:
         while self._under_way:
@@ -173,9 +214,10 @@ class ReferenceOutbox:
             if now < sent + self._patience():
                 return
             self._under_way.popitem(last=False)
+            self._lost = min(self._lost + 1, 3)
 
     def _patience(self) -> float:
-        return self.rtt + self._config.patience
+        return self._answer_time + self._config.patience * (1 + self._lost)
 
     def _size(self, entry: tuple[int, int]) -> int:
         chunk = self._chunks[entry[0]][entry[1]]
@@ -224,7 +266,7 @@ class RepairSchedule:
         """A chunk of an unfinished reference came, which still lacks ``missing``."""
         entry = self._entry(sequence, now)
         if entry.heard_at is not None:
-            entry.interval = max(now - entry.heard_at, entry.interval / 2)
+            entry.interval = max(min(now - entry.heard_at, _SLOWEST), entry.interval / 2)
         entry.heard_at = now
         # The sender paces chunks in order, so what is to come is known: will it be enough?
         hopeless = missing.needed > missing.coming
@@ -254,8 +296,8 @@ class RepairSchedule:
                 continue
             entry.attempts += 1
             entry.asked = now
-            entry.due = now + max(self._config.retry, _PATIENT * entry.interval)
-            requests.append((sequence, _wish(entry.missing)))
+            entry.due = now + max(self._config.retry, entry.interval)
+            requests.append((sequence, _wish(entry.missing, spare=entry.attempts > 1)))
         return requests
 
     def next_due(self) -> float | None:
@@ -274,8 +316,8 @@ class RepairSchedule:
         self.given_up += 1
 
 
-def _wish(missing: Missing | None) -> tuple[int, ...] | None:
-    """Return what to ask for: as many chunks as are needed, and a third more may get lost."""
+def _wish(missing: Missing | None, *, spare: bool) -> tuple[int, ...] | None:
+    """Return what to ask for: as many chunks as are needed, and some that may get lost."""
     if missing is None:
         return None
-    return missing.absent[: missing.needed + missing.needed // 3]
+    return missing.absent[: missing.needed + missing.needed // 3 + spare]

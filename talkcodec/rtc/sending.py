@@ -99,7 +99,7 @@ class SenderSession:
     @property
     def pace(self) -> float:
         """Bits per second on the wire that references get now."""
-        return self._outbox.rate
+        return self.rate.pace
 
     @property
     def loss(self) -> float | None:
@@ -138,7 +138,8 @@ class SenderSession:
         sequence = reference.sequence
         self.counts.references += 1
         self.counts.reference_bytes += len(data)
-        size = chunk_size(self.rate.estimate, self._pace.chunk)
+        motion = self.rate.cost(self.settings) / 8 * self.rate.interval
+        size = chunk_size(self.rate.usable, self.rate.interval, motion, self._pace.chunk)
         pieces = -(-len(data) // size)
         chunks = fragment(data, sequence, size, parity_for(pieces, self._expected_loss()))
         self.counts.parity += chunks[0].parity
@@ -171,7 +172,7 @@ class SenderSession:
 
     def _take_control(self, message: ControlMessage, now: float) -> None:
         if isinstance(message, Nack):
-            if not self._outbox.repair(message.sequence, message.missing):
+            if not self._outbox.repair(message.sequence, message.missing, now):
                 self._keys.settled(message.sequence)
                 self._keys.ask(now)
         elif isinstance(message, Acknowledge):
@@ -196,6 +197,7 @@ class SenderSession:
             if message.channel is Channel.MOTION:
                 tick = parse_group_header(message.data).tick16
                 self._path.motion(tick, len(message.data), now)
+                self._outbox.motion(len(message.data), self.rate.interval, now)
         if not self._greeted:
             self._greeted, self._greeted_at = True, now
         self.rate.starve(now)
@@ -233,27 +235,29 @@ class SenderSession:
 
     def _take_report(self, report: PathReport, now: float) -> None:
         self.report = report
-        state = self._path.take(report, now)
-        if state.rtt is not None:
-            self.rtt = self._outbox.rtt = state.rtt
+        state = self._path.take(report, now, self.rate.estimate)
+        self.rtt = self.rtt if state.rtt is None else state.rtt
         for arrival in report.arrivals:
             if arrival.chunk:
-                self._outbox.arrived(arrival.id >> 8, arrival.id & 0xFF)
+                came = now - arrival.age / 1000
+                self._outbox.arrived(arrival.id >> 8, arrival.id & 0xFF, came)
         for sequence in report.held:
             self._acknowledged.append(sequence)
             self._keys.settled(sequence)
         self.rate.update(state, now)
+        if self.rate.full:
+            self._outbox.hold_until = now + state.queue
         self._adapt()
 
     def _adapt(self) -> None:
-        self._outbox.hold = self.rate.full
-        self._outbox.set_rate(self.rate.pace)
+        self._outbox.set_rate(self.rate.usable)
         if self._adapts:
             self.settings = self.rate.settings
 
     def _check(self, hello: Hello, now: float) -> None:
         if self._greeted_at is not None and self.rtt is None:
-            self.rtt = self._outbox.rtt = now - self._greeted_at
+            self.rtt = now - self._greeted_at
+            self._path.greeted(self.rtt)
         found = (hello.version, hello.table_hash)
         if found != (VERSION, self._table_hash):
             self.ended = (

@@ -21,7 +21,7 @@ from talkcodec.rtc.references import (
 #: Four chunks of 1000 bytes on the wire, a tenth of a second each at 80 kbit/s.
 SIZE = 1000 - MESSAGE_OVERHEAD - CHUNK_HEADER
 CHUNKS = fragment(bytes(4 * SIZE), 0, SIZE + CHUNK_HEADER)
-PACE = PaceConfig(rate=80_000, chunk=1000, window=10_000)
+PACE = PaceConfig(rate=80_000, chunk=1000, window=10_000, ahead=10)
 
 
 def drain(outbox: ReferenceOutbox, start: float = 0.0) -> list[tuple[float, int]]:
@@ -32,7 +32,7 @@ def drain(outbox: ReferenceOutbox, start: float = 0.0) -> list[tuple[float, int]
         now = max(now, due)
         chunk = outbox.due(now)
         assert chunk is not None
-        outbox.arrived(chunk.sequence, chunk.index)
+        outbox.arrived(chunk.sequence, chunk.index, now)
         left.append((round(now, 3), chunk.index))
     return left
 
@@ -50,11 +50,14 @@ def test_repairs_go_first_and_a_chunk_is_queued_once() -> None:
     outbox.add(0, CHUNKS)
     assert outbox.due(0.0) == CHUNKS[0]
     assert outbox.due(0.05) is None
-    assert outbox.repair(0, [0, 2])
-    assert outbox.repair(0, [0, 99])
+    assert outbox.repair(0, [0], 0.06)  # still under way
+    assert outbox.repaired == 0
+    outbox.arrived(0, 0, 0.06)
+    assert outbox.repair(0, [0, 2], 0.06)
+    assert outbox.repair(0, [0, 99], 0.07)
     assert [number for _, number in drain(outbox, 0.1)] == [0, 1, 2, 3]
     assert outbox.repaired == 1
-    assert outbox.repair(0, None)
+    assert outbox.repair(0, None, 0.9)
     assert [number for _, number in drain(outbox, 1.0)] == [0, 1, 2, 3]
 
 
@@ -62,42 +65,79 @@ def test_a_forgotten_reference_cannot_be_repaired() -> None:
     outbox = ReferenceOutbox(PaceConfig(rate=1e9, fastest=1e9, kept=2))
     for sequence in range(3):
         outbox.add(sequence, CHUNKS)
-    assert not outbox.repair(0, None)
+    assert not outbox.repair(0, None, 0.0)
     assert len(drain(outbox)) == 8
 
 
 def test_no_more_is_under_way_than_the_window_and_the_chunk_that_fills_it_is_answered() -> None:
-    outbox = ReferenceOutbox(PaceConfig(rate=256_000, chunk=1000, window=2500, patience=0.1))
-    outbox.rtt = 0.05
+    outbox = ReferenceOutbox(PaceConfig(rate=256_000, chunk=1000, window=2500, ahead=1))
     outbox.add(0, CHUNKS)
     first, second = outbox.due(0.0), outbox.due(0.1)
     assert first is not None
     assert second is not None
     assert (first.answer, second.answer) == (False, True)
     assert outbox.due(0.12) is None
-    outbox.arrived(0, 1)  # and so 0 is under way no longer, reported or not
+    outbox.arrived(0, 1, 0.13)  # and so 0 is under way no longer, reported or not
     third = outbox.due(0.14)
     assert third is not None
     assert (third.index, third.answer) == (2, False)
 
 
-def test_what_is_not_reported_is_under_way_for_a_round_trip_and_some_patience() -> None:
-    outbox = ReferenceOutbox(PaceConfig(rate=256_000, chunk=1000, window=1000, patience=0.1))
-    outbox.rtt = 0.05
+def test_a_slow_path_gets_a_smaller_window() -> None:
+    outbox = ReferenceOutbox(PaceConfig(rate=40_000, chunk=1000, window=2500, ahead=0.3))
+    outbox.add(0, CHUNKS)
+    first = outbox.due(0.0)
+    assert first is not None
+    assert first.answer
+    assert outbox.due(0.25) is None
+
+
+def test_what_is_not_reported_is_under_way_as_long_as_answers_take_and_some_patience() -> None:
+    config = PaceConfig(rate=256_000, chunk=1000, window=1000, patience=0.1, unknown=0.5)
+    outbox = ReferenceOutbox(config)
     outbox.add(0, CHUNKS)
     assert outbox.due(1.0) is not None
-    assert outbox.next_due() == pytest.approx(1.15)
-    assert outbox.due(1.14) is None
-    assert outbox.due(1.16) is not None
+    assert outbox.next_due() == pytest.approx(1.6)
+    assert outbox.due(1.59) is None
+    assert outbox.due(1.61) is not None
+    outbox.arrived(0, 1, 1.66)
+    assert outbox.due(1.7) is not None
+    assert outbox.next_due() == pytest.approx(1.7 + 0.05 + 0.1)
+
+
+def test_chunks_leave_when_they_can_be_through_before_the_next_motion() -> None:
+    outbox = ReferenceOutbox(PACE)
+    outbox.add(0, CHUNKS)
+    outbox.motion(105, 0.12, 1.0)  # 200 bytes on the wire: 20 ms
+    assert outbox.next_due() == pytest.approx(1.02)
+    assert outbox.due(1.02) is not None
+    assert outbox.next_due() == pytest.approx(1.12)
+    outbox.motion(105, 0.12, 1.12)
+    assert outbox.next_due() == pytest.approx(1.14)
+    outbox.motion(105, 0.15, 1.24)
+    assert outbox.due(1.29) is not None or outbox.next_due() == pytest.approx(1.39)
+
+
+def test_chunks_that_never_fit_leave_right_after_motion() -> None:
+    outbox = ReferenceOutbox(PACE)
+    outbox.add(0, CHUNKS)
+    outbox.motion(105, 0.08, 1.0)
+    assert outbox.next_due() == pytest.approx(1.02)
+    assert outbox.due(1.05) is not None
+
+
+def test_motion_that_stopped_holds_nothing_back() -> None:
+    outbox = ReferenceOutbox(PACE)
+    outbox.add(0, CHUNKS)
+    outbox.motion(105, 0.08, 1.0)
+    assert [index for _, index in drain(outbox, 5.0)] == [0, 1, 2, 3]
 
 
 def test_a_full_path_holds_chunks_back() -> None:
     outbox = ReferenceOutbox(PACE)
     outbox.add(0, CHUNKS)
-    outbox.hold = True
-    assert outbox.next_due() is None
-    assert outbox.due(5.0) is None
-    outbox.hold = False
+    outbox.hold_until = 5.0
+    assert outbox.due(4.9) is None
     assert outbox.due(5.0) == CHUNKS[0]
 
 
@@ -140,10 +180,10 @@ def test_so_much_parity_makes_repairs_rare(loss: float) -> None:
 
 
 def test_chunks_are_small_where_motion_would_wait_long_behind_them() -> None:
-    assert chunk_size(1e6, 450) == 450
-    assert chunk_size(40_000, 450) == 180
-    assert chunk_size(5_000, 450) == 150
-    assert chunk_size(5_000, 100) == 100
+    assert chunk_size(1e6, 0.12, 140, 450) == 450
+    assert chunk_size(33_000, 0.12, 140, 450) == 218  # 76 ms between motion packets
+    assert chunk_size(5_000, 0.12, 140, 450) == 150
+    assert chunk_size(5_000, 0.12, 140, 100) == 100
 
 
 REPAIR = RepairConfig(hole=0.02, tail=0.25, retry=0.3, attempts=3, pending=2)
@@ -178,7 +218,7 @@ def test_the_tail_waits_longer_where_the_pace_is_slow() -> None:
     schedule = RepairSchedule(REPAIR)
     for number in range(4):
         schedule.heard(5, lacking(9, tuple(range(number + 1, 12)), 11), number * 0.5)
-    assert schedule.next_due() == pytest.approx(1.5 + 2.5 * 0.5)
+    assert schedule.next_due() == pytest.approx(1.5 + 2.5 * 0.4)
 
 
 def test_requests_repeat_until_a_reference_is_given_up() -> None:
@@ -194,9 +234,9 @@ def test_a_request_is_not_repeated_because_a_chunk_came() -> None:
     schedule = RepairSchedule(REPAIR)
     schedule.heard(5, lacking(2, (1, 2), 0), 0.0)
     assert schedule.due(0.05) == [(5, (1, 2))]
-    schedule.heard(5, lacking(1, (2,), 0), 0.1)
+    schedule.heard(5, lacking(1, (2, 7), 0), 0.1)
     assert schedule.due(0.34) == []
-    assert schedule.due(0.36) == [(5, (2,))]
+    assert schedule.due(0.36) == [(5, (2, 7))]  # one to spare, the second time
 
 
 def test_what_is_complete_is_asked_for_no_more() -> None:

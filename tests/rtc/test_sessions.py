@@ -99,15 +99,19 @@ def test_a_reference_costs_its_chunks_and_half_a_round_trip() -> None:
     assert wire.sender.rtt == pytest.approx(0.05, abs=0.011)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_few_lost_chunks_cost_no_round_trip(seed: int) -> None:
-    wire = Wire(LinkConfig(loss=0.05, rtt=0.05), seed)
-    for sequence in range(20):
-        wire.sender.send(big_reference(sequence))
-        wire.run(2.0)
-    assert len(wire.times("reference")) == 20
-    assert wire.receiver.references_recovered >= 2
-    assert wire.receiver.counts.requests <= 3  # for one or two of the twenty
+def test_a_few_lost_chunks_cost_no_round_trip() -> None:
+    requests = recovered = 0
+    for seed in range(4):
+        wire = Wire(LinkConfig(loss=0.05, rtt=0.05), seed)
+        for sequence in range(20):
+            wire.sender.send(big_reference(sequence))
+            wire.run(2.0)
+        assert len(wire.times("reference")) == 20
+        recovered += wire.receiver.references_recovered
+        requests += wire.receiver.counts.requests
+    # Nine chunks of data each: two references out of five lose one, and ask for nothing.
+    assert recovered >= 20
+    assert requests < recovered
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -236,10 +240,11 @@ def test_chunks_wait_while_the_transport_is_full_and_motion_does_not() -> None:
     sender.send(big_reference(0))
     sender.send(packets[-1])
     assert [message.channel for message in sender.outgoing(0.0, 500)] == [Channel.MOTION]
-    assert [message.channel for message in sender.outgoing(0.0, 0)] == [Channel.REFERENCE]
+    assert sender.outgoing(0.0, 0) == []  # the path is busy with the motion for a moment
     deadline = sender.next_deadline()
     assert deadline is not None
-    assert deadline > 0.08
+    assert 0 < deadline < 0.03
+    assert [message.channel for message in sender.outgoing(deadline, 0)] == [Channel.REFERENCE]
 
 
 def test_reports_come_at_their_interval_and_name_what_is_held() -> None:
