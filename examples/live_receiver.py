@@ -7,7 +7,7 @@ import sys
 from fractions import Fraction
 
 from receiver import Receiver
-from talkcodec.media.writer import VideoWriter
+from talkcodec.media.sinks import open_sink
 
 
 async def main(path: str, port: str = "8955") -> None:
@@ -15,11 +15,10 @@ async def main(path: str, port: str = "8955") -> None:
     ended = asyncio.Event()
 
     async def call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with VideoWriter(path, Fraction(25), synthesised=True) as video:
-            receiver = Receiver(lambda frame: video.write(frame.picture, frame.tick))
+        with open_sink(f"file:{path}", Fraction(25)) as sink:  # or window, camera, one of yours
+            receiver = Receiver(sink.show)
             answer = await receiver.answer(json.loads(await reader.readline()))
             writer.write(json.dumps(answer).encode() + b"\n")
-            await receiver.connected()
             await receiver.ended()
             await receiver.close()
         writer.close()
@@ -31,5 +30,4 @@ async def main(path: str, port: str = "8955") -> None:
         await ended.wait()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+asyncio.run(main(*sys.argv[1:]))

@@ -35,7 +35,7 @@ from talkcodec.media.sound import BLOCK, RATE, SoundBlock, audio_frame, mono
 from talkcodec.rtc.mailbox import Mailbox
 from talkcodec.types import Frame
 
-_VIDEO_BASE = Fraction(1, 90_000)
+_VIDEO_CLOCK = 90_000
 
 #: Blocks of sound, 20 ms each, that wait for a reader; the oldest is dropped beyond.
 SOUND_WAITING = 10
@@ -43,7 +43,7 @@ SOUND_WAITING = 10
 #: Seconds that aiortc's jitter buffer keeps sound: four packets and the one under way.
 SOUND_LATENCY = 0.1
 
-In = TypeVar("In", ShownFrame, SoundBlock)
+In = TypeVar("In", av.VideoFrame, av.AudioFrame)
 Out = TypeVar("Out", Frame, SoundBlock)
 
 
@@ -83,13 +83,14 @@ class _Output(MediaStreamTrack, Generic[In]):
         super().stop()
         self._come.set()
 
-    def _stamp(self, time: float, rate: int) -> int:
-        """Return ``time`` in units of ``rate``, later than what was returned before."""
-        self._last = max(round(time * rate), self._last + 1)
-        return self._last
+    def _stamped(self, frame: In) -> In:
+        """Return ``frame``, stamped later than the one before: concealed sound may go back."""
+        self._last = max(frame.pts or 0, self._last + 1)
+        frame.pts = self._last
+        return frame
 
 
-class ReconstructedTrack(_Output[ShownFrame]):
+class ReconstructedTrack(_Output[av.VideoFrame]):
     """What a receiver draws, as a video track: one reader, and only the newest picture waits.
 
     ``dropped``: pictures that another one replaced before they were read.
@@ -102,16 +103,16 @@ class ReconstructedTrack(_Output[ShownFrame]):
 
     def show(self, frame: ShownFrame) -> None:
         """Give ``frame`` to whoever reads the track; from any thread."""
-        self._offer(frame)
+        # Converted here: aiortc's encoders would do it on the event loop, its recorder not at all.
+        shown = av.VideoFrame.from_ndarray(frame.picture, format="rgb24").reformat(format="yuv420p")
+        shown.pts, shown.time_base = round(frame.time * _VIDEO_CLOCK), Fraction(1, _VIDEO_CLOCK)
+        self._offer(shown)
 
     async def recv(self) -> av.VideoFrame:
-        shown = await self._take()
-        frame = av.VideoFrame.from_ndarray(shown.picture, format="rgb24")
-        frame.pts, frame.time_base = self._stamp(shown.time, 90_000), _VIDEO_BASE
-        return frame
+        return self._stamped(await self._take())
 
 
-class ReconstructedSound(_Output[SoundBlock]):
+class ReconstructedSound(_Output[av.AudioFrame]):
     """What a receiver plays, as an audio track for one reader; ten blocks of 20 ms wait at most.
 
     ``dropped``: blocks, oldest first, that were not read in time.
@@ -124,13 +125,12 @@ class ReconstructedSound(_Output[SoundBlock]):
 
     def play(self, block: SoundBlock) -> None:
         """Give ``block`` to whoever reads the track; from any thread."""
-        self._offer(block)
+        frame = audio_frame(block.samples, round(block.time * RATE))
+        frame.time_base = Fraction(1, RATE)
+        self._offer(frame)
 
     async def recv(self) -> av.AudioFrame:
-        block = await self._take()
-        frame = audio_frame(block.samples, self._stamp(block.time, RATE))
-        frame.time_base = Fraction(1, RATE)
-        return frame
+        return self._stamped(await self._take())
 
 
 class _Input(Generic[Out]):
