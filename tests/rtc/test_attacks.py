@@ -77,12 +77,10 @@ def test_giant_dimensions_of_a_reference_allocate_nothing(codec: CodecId) -> Non
     )
     screen.take(StreamHeader(256, Fraction(25), tables.hash).serialize(), 0.0)
     state = (0,) * tables.dimension
-    identity = bytes(8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(50):
         made = Reference(0, 0, True, 0, state, None, None, int(codec), giant(codec))
         screen.take(made.serialize(), 0.0)
-    del identity
     assert screen.counts.invalid == len(refused) == 50
     # 65536² pixels would be 6 GB; what Linux reports is KiB.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import ssl
 from pathlib import Path
 from typing import Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from talkcodec.errors import InputError
 from talkcodec.rtc.signaling.gate import Gate, GateLimits
@@ -23,6 +25,24 @@ _MAX_LINE, _MAX_HEADERS = 4096, 50
 
 #: TCP connections that the system holds before we accept them.
 _BACKLOG = 100
+
+
+log = logging.getLogger(__name__)
+
+
+class _Discreet(logging.Filter):
+    """Lets aiohttp tell of exceptions of ours, without addresses, and of nobody's bad requests.
+
+    It logs those with traceback, content and sender: anybody could fill the disk with them.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        record.msg, record.args = f"expected no exception here, found {type(error).__name__}", ()
+        return error is not None and not isinstance(error, HttpProcessingError)
+
+
+log.addFilter(_Discreet())
 
 
 class Listening:
@@ -52,6 +72,7 @@ class Listening:
         runner = web.AppRunner(
             app,
             access_log=None,  # nothing of what passes here is written down
+            logger=log,
             keepalive_timeout=patience,
             lingering_time=1.0,
             shutdown_timeout=1.0,

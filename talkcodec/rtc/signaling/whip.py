@@ -272,7 +272,7 @@ class WhipServer:
             # A body that trickles in is as good as none.
             body = await asyncio.wait_for(request.read(), HEAD_PATIENCE)
             return screen(body.decode("ascii"))
-        except TimeoutError:
+        except OSError:  # too slow, or gone
             raise web.HTTPRequestTimeout from None
         except (UnicodeDecodeError, SignalingError) as error:
             raise web.HTTPBadRequest(text=f"{str(error)[:200]!a}\n") from None
