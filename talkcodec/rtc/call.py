@@ -265,6 +265,9 @@ class Call:
         else:
             self._adopt(peer)
             await peer.closed.wait()
+            if peer.refused is not None:  # nobody to come back to
+                self.end(peer.refused)
+                return
         if self._next is None and not self._driver.peer.is_open:
             await self._lose()
 

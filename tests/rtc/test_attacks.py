@@ -17,6 +17,7 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, SCTP_DATA_UNORDERED, DataChunk
 
+from receiver import Receiver
 from receiver.screen import Screen
 from talkcodec import weights
 from talkcodec.bitstream import Reference, StreamHeader
@@ -32,6 +33,7 @@ from talkcodec.bitstream.control import (
 from talkcodec.bitstream.wire import LIMITS
 from talkcodec.clock import ManualClock
 from talkcodec.reference.codec import CodecId
+from talkcodec.rtc.call import Call
 from talkcodec.rtc.duplex import DuplexSession
 from talkcodec.rtc.hoard import MAX_HELD, held
 from talkcodec.rtc.limits import CONTROL_RATE
@@ -169,7 +171,8 @@ class Attacker:
         self.connection = RTCPeerConnection()
         self.victim = Peer(lambda _channel, _data: None)
 
-    async def connect(self) -> None:
+    async def connect(self, call: Call | None = None) -> None:
+        """Connect to ``call``, or to the bare ``victim``."""
         from aiortc import RTCSessionDescription
 
         for number, name in enumerate(("motion", "reference", "control"), 1):
@@ -177,11 +180,13 @@ class Attacker:
                 name, ordered=number == 3, maxRetransmits=0 if number < 3 else None,
                 negotiated=True, id=number,
             )  # fmt: skip
-        offer = await self.victim.offer()
+        end = call or self.victim
+        offer = await end.offer()
         await self.connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await self.connection.setLocalDescription(await self.connection.createAnswer())
-        await self.victim.accept(self.connection.localDescription.sdp)
-        await self.victim.opened()
+        await end.accept(self.connection.localDescription.sdp)
+        if call is None:
+            await self.victim.opened()
 
     async def close(self) -> None:
         await self.connection.close()
@@ -214,6 +219,17 @@ async def test_fragments_without_end_below_the_data_channel_end_the_connection()
         f"expected whole messages, found more than {MAX_HELD} bytes unfinished"
     )
     assert held(attacker.victim._connection) < 20 * MAX_HELD
+    await attacker.close()
+
+
+async def test_a_call_does_not_wait_for_a_peer_that_it_has_cut_off() -> None:
+    attacker = Attacker()
+    call = Call(receiving=Receiver(lambda _frame: None), patience=60.0)
+    await attacker.connect(call)
+    attacker.connection.createDataChannel("another")
+    async with asyncio.timeout(10.0):
+        await call.ended()
+    await call.close()
     await attacker.close()
 
 
