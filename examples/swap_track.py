@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """An aiortc program whose pictures and sound come through talkcodec: swap_track.py FILE SECONDS
 
-The program has a track of a camera or, here, a player. In place of handing that to its peer
-connection, it gives it to a talkcodec sender; what a talkcodec receiver at the other end draws is
-a track again. Both ends are in this process.
+The program has tracks of a camera and a microphone or, here, of a player. In place of handing them
+to its peer connection, it gives them to a talkcodec sender; what a talkcodec receiver at the other
+end draws and plays are tracks again. Both ends are in this process.
 """
 
 import asyncio
 import sys
 
-from aiortc.contrib.media import MediaPlayer, MediaRecorder
+from aiortc import MediaStreamTrack
+from aiortc.contrib.media import MediaPlayer
+from aiortc.mediastreams import MediaStreamError
 
 from receiver import Receiver
 from sender import Capture, Sender
@@ -18,20 +20,26 @@ from talkcodec.rtc.bridge import ReconstructedSound, ReconstructedTrack, TrackFr
 from talkcodec.rtc.call import Call
 
 
+async def use(track: MediaStreamTrack) -> None:
+    """Do what the program does with a track, as ``RTCPeerConnection.addTrack``; here, count."""
+    count = 0
+    while True:
+        try:
+            await track.recv()
+        except MediaStreamError:
+            break
+        count += 1
+    print(count, "frames of", track.kind)
+
+
 async def main(path: str, seconds: str) -> None:
-    """Play ``path``; record what the other end shows and plays to ``swapped.mp4`` and ``.wav``."""
-    clock = SystemClock()
+    """Send ``path`` for ``seconds``, and use what comes out at the other end."""
     picture, sound = ReconstructedTrack(), ReconstructedSound()
+    users = asyncio.gather(use(picture), use(sound))
     sender, far = Sender(), Call(receiving=Receiver(picture.show, play=sound.play))
-    answer = await far.answer(await sender.offer())  # by any signaling
-    await sender.accept(answer)
+    await sender.accept(await far.answer(await sender.offer()))  # by any signaling
 
-    recorders = MediaRecorder("swapped.mp4"), MediaRecorder("swapped.wav")
-    for recorder, track in zip(recorders, (picture, sound), strict=True):
-        recorder.addTrack(track)  # or a peer connection, by the same method
-        await recorder.start()
-
-    player = MediaPlayer(path)
+    player, clock = MediaPlayer(path), SystemClock()
     assert player.video, "expected pictures in the file"
     assert player.audio, "expected sound in the file"
     with TrackFrames(player.video) as frames, TrackSound(player.audio) as heard:
@@ -41,8 +49,9 @@ async def main(path: str, seconds: str) -> None:
         await asyncio.sleep(float(seconds))
     await sender.close()
     await far.close()
-    for recorder in recorders:
-        await recorder.stop()
+    picture.stop()
+    sound.stop()
+    await users
 
 
 asyncio.run(main(*sys.argv[1:]))
