@@ -63,12 +63,13 @@ _MOST = 9.0
 class ModeConfig:
     """Limits of the signals, in the units of ``Evidence``, and times in seconds.
 
-    A signal at its limit has level 1; those of the face grow by ``turned`` with every radian. ``doubt``, ``calm``, ``gross``: levels; at ``gross`` one look
-    is enough, else ``confirm`` seconds must lie between the first and the last of looks that are
-    all wrong. ``patience``: doubt that lasts so long is ``stale``. ``dwell``: video lasts at
-    least so long. ``hold``: calm before returning; it doubles, up to ``longest``, each time that
-    a return fails within ``proof``. ``renew``: what can be judged without references being calm
-    for so long, a new reference is tried although the old ones do not explain the picture.
+    A signal at its limit has level 1; limits of the face grow by ``turned`` with every radian.
+    ``doubt``, ``calm``, ``gross``: levels; at ``gross`` one look is enough, else ``confirm``
+    seconds must lie between the first and the last of looks that are all wrong. Calm for ``ease``
+    ends a struggle, doubt for ``patience`` is ``stale``. Video lasts for ``dwell`` at least.
+    ``hold``: calm before returning; it doubles, up to ``longest``, each time that a return fails
+    within ``proof``.
+    ``renew``: nothing but old references speaking against it for so long, a new one is tried.
     ``settle``: calm of the new key before motion is shown.
     """
 
@@ -115,8 +116,9 @@ class ModePolicy:
     _time: float = float("-inf")
     _since: float = float("-inf")  # of the present state
     _wrong: float | None = None  # since when every look was wrong
-    _calm: float | None = None  # since when every look was calm
-    _clear: float | None = None  # the same, of what needs no reference
+    _doubtful: float | None = None  # since when every look was doubtful or wrong
+    _calm: float | None = None  # since when every look was calm, as ``_remember`` says
+    _clear: float | None = None  # since when every look was clear
     _hold: float = 0.0
     _returned: float = float("-inf")
     _restart: bool = False
@@ -160,11 +162,10 @@ class ModePolicy:
         if isnan(time) or time < self._time:
             return self.mode
         self._time = time
-        self._since = max(self._since, time) if self._since == float("-inf") else self._since
         levels = judge(evidence, self.config)
         worst = max(levels, key=levels.__getitem__)
         level = levels[worst]
-        self._remember(time, level, max(levels[name] for name in BY_ITSELF))
+        self._remember(time, levels)
         step = {
             State.MOTION: self._in_motion,
             State.STRUGGLING: self._in_struggle,
@@ -174,12 +175,19 @@ class ModePolicy:
         step[self.state](time, level, worst)
         return self.mode
 
-    def _remember(self, time: float, level: float, by_itself: float) -> None:
-        """Note since when looks have been wrong, calm, and calm in what needs no reference."""
-        config = self.config
+    def _remember(self, time: float, levels: dict[Reason, float]) -> None:
+        """Note since when looks have been wrong, doubtful, calm, or clear.
+
+        Clear is what needs no reference when it is not in doubt: somebody small in the background
+        must not keep a call from returning. Calm is clear, and explained by references.
+        """
+        config, level = self.config, max(levels.values())
+        clear = all(levels[name] < config.doubt for name in BY_ITSELF)
+        explained = all(v < config.calm for name, v in levels.items() if name not in BY_ITSELF)
         self._wrong = _since(self._wrong, time, held=level >= 1)
-        self._calm = _since(self._calm, time, held=level < config.calm)
-        self._clear = _since(self._clear, time, held=by_itself < config.calm)
+        self._doubtful = _since(self._doubtful, time, held=level >= config.doubt)
+        self._calm = _since(self._calm, time, held=clear and explained)
+        self._clear = _since(self._clear, time, held=clear)
 
     def _in_motion(self, time: float, level: float, worst: Reason) -> None:
         if level >= self.config.doubt:
@@ -194,7 +202,7 @@ class ModePolicy:
             self._leave(time)
         elif _lasted(self._calm, time, config.ease):
             self._enter(State.MOTION, time, "none")
-        elif level >= config.doubt and time - self._since >= config.patience:
+        elif _lasted(self._doubtful, time, config.patience):
             self.reason = "stale"
             self._leave(time)
 
@@ -216,7 +224,7 @@ class ModePolicy:
         if self._restart:  # not taken yet: this look was at the old references
             return
         if level >= 1:
-            self._failed(time)
+            self._failed()
             self._enter(State.VIDEO, time, worst)
         elif self._arrived and _lasted(self._calm, time, config.settle):
             self._returned = time
@@ -226,15 +234,14 @@ class ModePolicy:
     def _leave(self, time: float) -> None:
         """Go from motion to video."""
         if time - self._returned < self.config.proof:
-            self._failed(time)
+            self._failed()
         else:
             self._hold = self.config.hold
         self.switches += 1
         self._enter(State.VIDEO, time, self.reason)
 
-    def _failed(self, time: float) -> None:
+    def _failed(self) -> None:
         """A return came too soon: the next one waits for longer."""
-        del time
         self._hold = min(2 * max(self._hold, self.config.hold), self.config.longest)
 
     def _enter(self, state: State, time: float, reason: Reason) -> None:

@@ -80,40 +80,50 @@ class Hand:
 
     def _part(self, layer: F32, joints: list[F64], radii: tuple[float, ...], grain: F32) -> None:
         """Lay a chain of capsules over ``layer``."""
-        mask = np.zeros(layer.shape[:2], np.uint8)
+        reach = max(radii) * self.width
+        box, corner = _box(layer.shape, joints, reach + 2)
+        if box is None:
+            return
+        part = layer[box]
+        mask = np.zeros(part.shape[:2], np.uint8)
         for index, (a, b) in enumerate(pairwise(joints)):
-            first = radii[index] * self.width
-            last = radii[min(index + 1, len(radii) - 1)] * self.width
+            first, last = (radii[min(i, len(radii) - 1)] * self.width for i in (index, index + 1))
             for t in np.linspace(0, 1, 9):
-                centre = (a + (b - a) * t) * 16
-                cv2.circle(
-                    mask,
-                    (round(float(centre[0])), round(float(centre[1]))),
-                    round((first + (last - first) * t) * 16),
-                    255,
-                    -1,
-                    cv2.LINE_AA,
-                    4,
-                )
-        reach = np.float32(max(radii) * self.width)
+                x, y = (float(v) for v in (a + (b - a) * t - corner) * 16)
+                size = round((first + (last - first) * t) * 16)
+                cv2.circle(mask, (round(x), round(y)), size, 255, -1, cv2.LINE_AA, 4)
         depth = cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3) / reach
-        round_off = 0.62 + 0.38 * np.sqrt(np.clip(depth, 0, 1))
-        shade = round_off * (1 + 0.04 * grain)
+        shade = (0.62 + 0.38 * np.sqrt(np.clip(depth, 0, 1))) * (1 + 0.04 * grain[box])
         cover = (mask.astype(np.float32) / 255)[..., None]
         tone = np.clip(self.colour * shade[..., None], 0, 255)
-        layer[..., :3] = layer[..., :3] * (1 - cover) + tone * cover
-        layer[..., 3:] = layer[..., 3:] * (1 - cover) + cover
+        part[..., :3] = part[..., :3] * (1 - cover) + tone * cover
+        part[..., 3:] = part[..., 3:] * (1 - cover) + cover
 
     def _nail(self, layer: F32, joints: list[F64], place: _Place) -> None:
         tip, before = joints[-1], joints[-2]
         angle = float(np.degrees(np.arctan2(*(tip - before)[::-1])))
         size = (0.085 * place.width, 0.06 * place.width)
-        nail = np.zeros(layer.shape[:2], np.uint8)
-        spot = ((float(tip[0]), float(tip[1])), (2 * size[0], 2 * size[1]), angle)
-        cv2.ellipse(nail, spot, 255, -1, cv2.LINE_AA)
-        cover = (nail.astype(np.float32) / 255)[..., None] * 0.6 * layer[..., 3:]
+        box, corner = _box(layer.shape, [tip], size[0] + 2)
+        if box is None:
+            return
+        part = layer[box]
+        nail = np.zeros(part.shape[:2], np.uint8)
+        x, y = (float(v) for v in tip - corner)
+        cv2.ellipse(nail, ((x, y), (2 * size[0], 2 * size[1]), angle), 255, -1, cv2.LINE_AA)
+        cover = (nail.astype(np.float32) / 255)[..., None] * 0.6 * part[..., 3:]
         tone = np.clip(self.colour * np.array([1.15, 1.05, 1.05]), 0, 255)
-        layer[..., :3] = layer[..., :3] * (1 - cover) + tone * cover
+        part[..., :3] = part[..., :3] * (1 - cover) + tone * cover
+
+
+def _box(
+    shape: tuple[int, ...], points: list[F64], reach: float
+) -> tuple[tuple[slice, slice] | None, F64]:
+    """Return the part of a picture around ``points``, if there is any, and its top left corner."""
+    low = np.floor(np.min(points, 0) - reach).clip(0, None).astype(int)
+    high = np.ceil(np.max(points, 0) + reach).clip(None, (shape[1], shape[0])).astype(int)
+    if (high <= low).any():
+        return None, low.astype(np.float64)
+    return np.s_[low[1] : high[1], low[0] : high[0]], low.astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
