@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from talkcodec.cli.main import app
 from tests.training.tiny import make_store
+from training.coded import code
 from training.config import CONFIGS, load_config
 from training.export import load_best
 
@@ -22,6 +23,7 @@ SHIPPED = sorted(CONFIGS.glob("*.toml"))
 QUICK = {
     "tracker": ["task.validate_frames=50"],
     "detector": ["task.validate_pictures=50"],
+    "generator": ["task.validate_groups=2", "task.side=32"],
 }
 
 
@@ -29,9 +31,15 @@ def make_frames(folder: Path) -> None:
     make_store(folder, frames=4)
 
 
+def make_coded(folder: Path) -> None:
+    make_store(folder, frames=8)
+    code(folder, (120, 160))
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "tracker": make_frames,
     "detector": make_frames,
+    "generator": make_coded,
 }
 
 
@@ -44,7 +52,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def test_there_are_configurations() -> None:
-    assert {"tracker", "detector"} <= {path.stem for path in SHIPPED}
+    assert {"tracker", "detector", "generator"} <= {path.stem for path in SHIPPED}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
