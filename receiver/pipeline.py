@@ -173,6 +173,9 @@ class Receiver:
             duplicate=playout.duplicate if playout else 0,
             freezes=screen.freezes.freezes,
             longest_freeze=screen.freezes.longest,
+            concealed=screen.counts.concealed,
+            playout_time=screen.playout.waits if screen.playout else 0.0,
+            draw_time=screen.draw_time,
         )
 
     def media(self) -> ReceivedMedia:

@@ -93,6 +93,11 @@ class Screen:
         self._clock = clock
         self._waiting: deque[tuple[float, bytes]] = deque()
 
+    @property
+    def draw_time(self) -> float:
+        """Seconds that drawing a picture takes, of late."""
+        return self._lead
+
     def take(self, packet: bytes, arrived: float) -> None:
         """Decode a packet that arrived at ``arrived`` (seconds of the clock)."""
         if self._decode(packet, arrived) and classify(packet) != "motion":

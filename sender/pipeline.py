@@ -86,6 +86,7 @@ class Sender:
         self._fallback = Fallback(fallback or FallbackConfig(), self.config.tick_rate)
         self._sound = SoundEncoding(self._clock, sound_rate)
         self._captured = self._encoded = 0
+        self._took = 0.0
         self._asked: Mode = "motion"
         self._reason: Reason = "none"
         self._insisting = 0
@@ -188,6 +189,8 @@ class Sender:
             messages_dropped=(self._call.dropped if self._call else 0) + counts.overflowed,
             loss=self.session.loss,
             rtt=self.session.rtt,
+            group_time=self.session.rate.interval - float(1 / self.config.tick_rate),
+            encode_time=self._took,
         )
 
     def media(self) -> SentMedia:
@@ -271,6 +274,7 @@ class Sender:
             self._later(self._fail)
 
     def _encode(self, encoder: Encoder, frame: Frame) -> None:
+        begin = self._clock.now()
         key = self._wanted.is_set()
         if key:
             self._wanted.clear()
@@ -294,6 +298,7 @@ class Sender:
             self._later(self._announce, fallback.change(), Channel.MOTION)
         self._later(self._send, before + packets, picture)
         self._encoded += 1
+        self._took += (self._clock.now() - begin - self._took) / 8
         if self._on_frame is not None:
             self._on_frame(encoder, frame)
 

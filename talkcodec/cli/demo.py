@@ -19,6 +19,7 @@ from talkcodec.errors import InputError
 if TYPE_CHECKING:
     from talkcodec.cli.loopback import Call
     from talkcodec.rtc.recording import Recording
+    from talkcodec.rtc.telemetry import Sink
     from talkcodec.types import Frame
 
 MAX_SECONDS = 3600.0
@@ -38,6 +39,12 @@ def demo(
             " queue=, blackout=START+LENGTH (ms), trace=FILE (Mahimahi)."
         ),
     ] = "",
+    stats: Annotated[
+        Path | None, typer.Option(help="Write a report every second to this file, as JSON lines.")
+    ] = None,
+    stats_port: Annotated[
+        int | None, typer.Option(help="Serve it to Prometheus at this local port; 0: a free one.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the files written.")] = Path("demo-out"),
 ) -> None:
@@ -45,7 +52,9 @@ def demo(
     if not 0 < seconds <= MAX_SECONDS:
         raise InputError(f"expected 0 to {MAX_SECONDS:g} seconds, found {seconds:g}")
     _one_thread_each()
-    call, recording, tick_rate = _call(seconds, input, link, window=not headless)
+    call, recording, tick_rate = _call(
+        seconds, input, link, _sinks(stats, stats_port), window=not headless
+    )
     files = _write(recording, tick_rate, out)
     summary = summarise(call, files)
     if json:
@@ -88,8 +97,18 @@ def _one_thread_each() -> None:
     cv2.setNumThreads(1)
 
 
+def _sinks(stats: Path | None, port: int | None) -> list[Sink]:
+    from talkcodec.rtc.telemetry import PrometheusEndpoint, open_sinks
+
+    sinks = open_sinks(stats, port)
+    for sink in sinks:
+        if isinstance(sink, PrometheusEndpoint):
+            _tell(f"metrics: http://127.0.0.1:{sink.port}/metrics")
+    return sinks
+
+
 def _call(
-    seconds: float, name: str | None, link: str, *, window: bool
+    seconds: float, name: str | None, link: str, sinks: list[Sink], *, window: bool
 ) -> tuple[Call, Recording, Fraction]:
     import asyncio
 
@@ -104,7 +123,7 @@ def _call(
         # The coarse copies cost 0.1 kbit/s and repair every loss of a single group.
         config = EncoderConfig(tick_rate=tick_rate, redundancy=True)
         window = window and has_display()
-        call = asyncio.run(loopback(frames, config, path, recording, window=window))
+        call = asyncio.run(loopback(frames, config, path, recording, window=window, sinks=sinks))
     return call, recording, tick_rate
 
 
@@ -150,7 +169,10 @@ def _write(recording: Recording, tick_rate: Fraction, out: Path) -> list[Path]:
     )
     recording.contact_sheet(sheet)
     first = recording.first_tick
-    with VideoWriter(received, tick_rate) as one, VideoWriter(both, tick_rate) as two:
+    with (
+        VideoWriter(received, tick_rate, synthesised=True) as one,
+        VideoWriter(both, tick_rate, synthesised=True) as two,
+    ):
         for tick, left, right in recording.pairs():
             one.write(right, tick - first)
             two.write(np.hstack([left, right]), tick - first)

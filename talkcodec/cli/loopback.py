@@ -7,10 +7,11 @@ import asyncio
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from talkcodec.rtc.link import LinkConfig
 from talkcodec.rtc.recording import Recording
 from talkcodec.rtc.relay import UdpRelay, WireCounts
 from talkcodec.rtc.stats import ReceiverReport, SenderReport
+from talkcodec.rtc.telemetry import Sink, Snapshot, Telemetry, snapshot
 from talkcodec.types import U8, Frame
 
 #: Seconds of a drawn source kept in memory; longer calls play it forwards and backwards.
@@ -100,8 +102,11 @@ async def loopback(
     recording: Recording,
     *,
     window: bool = False,
+    sinks: Sequence[Sink] = (),
 ) -> Call:
     """Send ``source`` to ourselves, in real time, over a path that behaves like ``link``.
+
+    ``sinks`` get what both ends report, every second.
 
     The path is impaired once the connection stands and until the last frame is sent: a call is
     measured, not how long the handshakes of DTLS and SCTP take to get through.
@@ -119,6 +124,9 @@ async def loopback(
         await sender.accept(relay.answer(answer))
         await receiver.connected()
         relay.impair(link)
+        await stack.enter_async_context(
+            Telemetry(partial(both_ends, sender, receiver, relay), sinks)
+        )
         await _feed(source, sender, observer, clock, window=window)
         await sender.finish()
         # What is under way may arrive as late as everything before it did.
@@ -134,6 +142,20 @@ async def loopback(
         received=receiver.report(),
         wire=relay.counts,
     )
+
+
+def both_ends(sender: Sender, receiver: Receiver, relay: UdpRelay) -> Snapshot:
+    """Return what both ends of a call report, and every byte that passed between them."""
+    return {
+        **snapshot(
+            {
+                "sent": [sender.media(), sender.session.transport(), sender.report()],
+                "received": [receiver.media(), receiver.session.transport(), receiver.report()],
+            }
+        ),
+        "wire_forward": relay.counts.forward.offered_bytes,
+        "wire_back": relay.counts.back.offered_bytes,
+    }
 
 
 async def _feed(

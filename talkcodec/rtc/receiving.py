@@ -33,7 +33,9 @@ from talkcodec.bitstream.control import (
 from talkcodec.errors import BitstreamError
 from talkcodec.rtc.arrivals import ArrivalLog
 from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
+from talkcodec.rtc.path import MESSAGE_ANSWER, MESSAGE_OVERHEAD
 from talkcodec.rtc.references import RepairConfig, RepairSchedule
+from talkcodec.rtc.stats import ReceivedTransport
 
 #: Seconds between requests for a key reference at least, however often one is needed: the sender
 #: grants one a second, and a hostile one could otherwise fill our own reliable channel.
@@ -56,6 +58,8 @@ class ReceiverCounts:
     requests: int = 0
     invalid: int = 0
     overflowed: int = 0
+    wire_sent: int = 0
+    wire_received: int = 0
 
 
 class ReceiverSession:
@@ -94,6 +98,8 @@ class ReceiverSession:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take one message of the sender."""
+        self.counts.wire_received += len(data) + MESSAGE_OVERHEAD
+        self.counts.wire_sent += MESSAGE_ANSWER
         self._arrivals.started(now)
         try:
             self._takers()[classify(data)](data, now)
@@ -135,7 +141,18 @@ class ReceiverSession:
             self._put(Outgoing(Channel.REFERENCE, report.serialize()))
         messages = list(self._waiting)
         self._waiting.clear()
+        self.counts.wire_sent += sum(len(each.data) + MESSAGE_OVERHEAD for each in messages)
+        self.counts.wire_received += MESSAGE_ANSWER * len(messages)
         return messages
+
+    def transport(self) -> ReceivedTransport:
+        """Return how packets come."""
+        return ReceivedTransport(
+            self.counts.wire_sent,
+            self.counts.wire_received,
+            self.references_recovered,
+            self.counts.requests,
+        )
 
     def next_deadline(self) -> float | None:
         """Return when a request or a report is due, or None before the first message."""

@@ -31,10 +31,11 @@ from talkcodec.bitstream.report import PathReport
 from talkcodec.bitstream.wire import VERSION
 from talkcodec.errors import BitstreamError
 from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
-from talkcodec.rtc.path import PathMonitor
+from talkcodec.rtc.path import MESSAGE_ANSWER, MESSAGE_OVERHEAD, PathMonitor
 from talkcodec.rtc.rate import RateConfig, RateController
 from talkcodec.rtc.references import LOSS, PaceConfig, ReferenceOutbox, chunk_size, parity_for
 from talkcodec.rtc.requests import KeyRequests
+from talkcodec.rtc.stats import SentTransport
 from talkcodec.types import Packet, StreamSettings
 
 #: Motion packets that the measured loss must be out of to be trusted instead of ``LOSS``.
@@ -55,6 +56,8 @@ class SenderCounts:
     control_bytes: int = 0
     overflowed: int = 0
     invalid: int = 0
+    wire_sent: int = 0
+    wire_received: int = 0
 
 
 class SenderSession:
@@ -160,6 +163,8 @@ class SenderSession:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take one message of the receiver."""
+        self.counts.wire_received += len(data) + MESSAGE_OVERHEAD
+        self.counts.wire_sent += MESSAGE_ANSWER
         try:
             if classify(data) == "report":
                 self._take_report(PathReport.parse(data), now)
@@ -208,7 +213,26 @@ class SenderSession:
             self.counts.chunks += 1
             self._path.chunk(chunk.sequence, chunk.index, len(data), now)
             messages.append(Outgoing(Channel.REFERENCE, data))
+        self.counts.wire_sent += sum(len(each.data) + MESSAGE_OVERHEAD for each in messages)
+        self.counts.wire_received += MESSAGE_ANSWER * len(messages)
         return messages
+
+    def transport(self) -> SentTransport:
+        """Return how packets go."""
+        settings, rate = self.settings, self.rate
+        return SentTransport(
+            wire_sent=self.counts.wire_sent,
+            wire_received=self.counts.wire_received,
+            parity=self.counts.parity,
+            estimate=rate.estimate,
+            pace=rate.pace,
+            queue=self.queue,
+            group=settings.group,
+            quantiser=settings.quantiser,
+            redundancy=settings.redundancy,
+            divisor=settings.divisor,
+            coarse=settings.coarse,
+        )
 
     def next_deadline(self) -> float | None:
         """Return when the pace allows the next chunk, or None."""
