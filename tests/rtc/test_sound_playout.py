@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sound in time and in step with pictures, on a clock of the test's own."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from receiver.sound import Together
+from talkcodec.clock import ManualClock
+from talkcodec.media.sound import BLOCK, I16, SoundBlock
+from talkcodec.rtc.playout import PlayoutBuffer
+from talkcodec.rtc.soundplayout import SoundPlayout, SoundPlayoutConfig
+
+STEP = 0.02
+QUIET = np.zeros(BLOCK, np.int16)
+LOUD = np.full(BLOCK, 8000, np.int16)
+
+
+class Path:
+    """Hands blocks to a playout after their transit, and plays every millisecond."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(1000.0)
+        self.playout = SoundPlayout()
+        self.playout.set_time(0, 0.0)
+        self.played: list[tuple[float, SoundBlock]] = []
+        self.coming: list[tuple[float, int, I16]] = []
+
+    def send(self, number: int, transit: float, samples: I16 = LOUD) -> None:
+        self.coming.append((1000.0 + number * STEP + transit, number, samples))
+
+    def run(self, seconds: float) -> None:
+        end = self.clock.now() + seconds
+        while self.clock.now() < end:
+            now = self.clock.now()
+            for item in [
+                item for item in sorted(self.coming, key=lambda i: i[0]) if item[0] <= now
+            ]:
+                self.coming.remove(item)
+                self.playout.push(item[1], item[2], now)
+            block = self.playout.due(now)
+            if block is not None:
+                self.played.append((now, block))
+            self.clock.advance(0.001)
+
+
+def delays(path: Path, since: float = 0.0) -> list[float]:
+    return [now - 1000.0 - block.time for now, block in path.played if block.time >= since]
+
+
+def test_blocks_come_out_in_order_without_a_gap_whatever_the_jitter() -> None:
+    path, rng = Path(), random.Random(1)
+    for number in range(200):
+        path.send(number, 0.03 + rng.uniform(0, 0.06))
+    path.run(4.2)
+    times = [block.time for _, block in path.played if block.time < 3.98]
+    settled = [time for time in times if time > 1.0]
+    assert np.allclose(np.diff(settled), STEP)
+    assert path.playout.counts.concealed <= 15  # until the jitter is known, and after the end
+    assert max(delays(path, 1.0)) < 0.13
+
+
+def test_a_lost_block_is_made_up_from_the_one_before_and_fades() -> None:
+    path = Path()
+    for number in range(50):
+        if number not in {30, 31}:
+            path.send(number, 0.03)
+    path.run(1.0)
+    by_number = {round((block.time + 0.0065) / STEP): block for _, block in path.played}
+    lost, second = by_number[30].samples, by_number[31].samples
+    assert 0 < np.abs(lost).max() < 8000
+    assert np.abs(second).max() < np.abs(lost).max()
+    assert path.playout.counts.concealed == 2
+
+
+def test_what_lay_in_a_jitter_buffer_through_a_pause_changes_nothing() -> None:
+    path = Path()
+    for number in range(60):
+        path.send(number, 0.03)
+    for number in (56, 57, 58):
+        path.send(number, 4.0)
+    for number in range(260, 300):
+        path.send(number, 0.03)
+    path.run(6.2)
+    assert max(delays(path)) < 0.1
+    assert path.playout.counts.late >= 3
+
+
+def test_a_path_that_became_longer_by_seconds_is_followed() -> None:
+    path = Path()
+    for number in range(60):
+        path.send(number, 0.03)
+    for number in range(60, 200):
+        path.send(number, 2.0)
+    path.run(6.5)
+    late = [block for now, block in path.played if now > 1004.6 and block.time < 3.9]
+    assert len(late) > 20
+    assert all(np.abs(block.samples).max() == 8000 for block in late)
+
+
+def test_sound_without_a_time_is_not_played() -> None:
+    playout = SoundPlayout()
+    playout.push(0, LOUD, 1.0)
+    assert playout.next_due() is None
+    assert playout.due(2.0) is None
+    assert playout.counts.late == 1
+
+
+def test_what_waits_is_bounded() -> None:
+    playout = SoundPlayout(SoundPlayoutConfig(capacity=8))
+    playout.set_time(0, 0.0)
+    for number in range(20):
+        playout.push(number, LOUD, 1.0)
+    assert len(playout) == 8
+    assert playout.counts.overflowed == 12
+
+
+@pytest.mark.parametrize(
+    ("picture_transit", "sound_transit"), [(0.15, 0.03), (0.05, 0.2), (0.1, 0.1)]
+)
+def test_pictures_and_sound_stay_within_45_ms_of_each_other(
+    picture_transit: float, sound_transit: float
+) -> None:
+    rng = random.Random(2)
+    path, together = Path(), Together(0.3)
+    pictures: PlayoutBuffer[int] = PlayoutBuffer(0.04)
+    arrivals = [
+        (1000.0 + tick * 0.04 + picture_transit + rng.uniform(0, 0.03), tick) for tick in range(250)
+    ]
+    for number in range(500):
+        # Speech pauses now and then, and only there blocks may be left out.
+        samples = QUIET if number % 50 > 40 else LOUD
+        path.send(number, sound_transit + rng.uniform(0, 0.03), samples)
+    shown: list[float] = []
+    for _ in range(10_000):
+        now = path.clock.now()
+        while arrivals and arrivals[0][0] <= now:
+            _, tick = arrivals.pop(0)
+            pictures.push(tick, tick, now)
+        together.pictures_need, together.picture_delay = pictures.needs, pictures.delay
+        pictures.floor = together.picture_floor()
+        due = pictures.due(now)
+        if due is not None:
+            shown.append(now - 1000.0 - due[0] * 0.04)
+        path.playout.floor = together.sound_floor()
+        path.run(0.001)
+        together.sound_needs = path.playout.needs
+    heard = delays(path, 3.0)[:-20]
+    seen = shown[75:-5]
+    assert abs(np.median(heard) - np.median(seen)) < 0.03
+    assert max(heard) - min(seen) < 0.045
+    assert max(seen) - min(heard) < 0.045
