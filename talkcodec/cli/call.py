@@ -6,12 +6,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from talkcodec.cli.output import Json, call_packages, print_json, read_secret
 from talkcodec.errors import InputError
+
+if TYPE_CHECKING:
+    from talkcodec.cli.calling import Plan
 
 MAX_SECONDS = 24 * 3600.0
 INTERRUPTED = 130
@@ -32,6 +35,13 @@ def call(
     output: Annotated[
         str | None, typer.Option(help="window, none, camera[:DEVICE] (a virtual one), or a file.")
     ] = None,
+    sound_input: Annotated[
+        str, typer.Option(help="microphone, none, a file; auto: what belongs to --input.")
+    ] = "auto",
+    sound_output: Annotated[
+        str, typer.Option(help="speaker, none, a file; auto: a speaker if there is one.")
+    ] = "auto",
+    denoise: Annotated[bool, typer.Option("--denoise", help="Suppress noise.")] = False,
     seconds: Annotated[float | None, typer.Option(help="End after so many.")] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for the other side.")] = 900.0,
     stun: Annotated[list[str] | None, typer.Option(help="stun:HOST[:PORT]; repeatable.")] = None,
@@ -63,40 +73,35 @@ def call(
         import aiohttp  # noqa: F401  told of here, in one line, and not in the middle of a call
         import mnemonic  # noqa: F401
 
+    from talkcodec.cli.calling import Plan
+    from talkcodec.cli.callmedia import MediaNames, default_output
     from talkcodec.rtc.signaling.choose import MeetingPlace, ice_servers
 
-    servers = ice_servers(
-        stun or [], turn, turn_user, _secret(turn_password_file, "TALKCODEC_TURN_PASSWORD")
-    )
+    password = _secret(turn_password_file, "TALKCODEC_TURN_PASSWORD")
     token = _secret(token_file, "TALKCODEC_TOKEN")
-    place = MeetingPlace(signaling, room, answer, token, tls_ca)
-    result = _run(place, input, output, servers, seconds, wait, mark=mark)
+    plan = Plan(
+        MeetingPlace(signaling, room, answer, token, tls_ca),
+        MediaNames(input, output or default_output(), sound_input, sound_output, denoise),
+        ice_servers(stun or [], turn, turn_user, password),
+        seconds,
+        wait,
+        mark,
+    )
+    result = _take_part(plan)
     if as_json:
         print_json(result)
     else:
         _print(result)
 
 
-def _run(
-    place: Any,
-    source: str,
-    output: str | None,
-    servers: Any,
-    seconds: float | None,
-    wait: float,
-    *,
-    mark: bool,
-) -> dict[str, Any]:
+def _take_part(plan: Plan) -> dict[str, Any]:
     import asyncio
 
     import cv2
 
-    from talkcodec.cli.calling import Interrupted, Plan, take_part
-    from talkcodec.cli.loopback import has_display
+    from talkcodec.cli.calling import Interrupted, take_part
 
     cv2.setNumThreads(1)
-    sink = output or ("window" if has_display() else "none")
-    plan = Plan(place, source, sink, servers, seconds, wait, mark)
     try:
         return asyncio.run(take_part(plan, _tell))
     except Interrupted as error:

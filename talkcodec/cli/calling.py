@@ -4,26 +4,21 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from receiver import Receiver
 from sender import Capture, Sender
-from talkcodec.cli.loopback import REHEARSED, has_display, limited, rehearsed
+from talkcodec.cli.callmedia import CallMedia, MediaNames, open_media
 from talkcodec.clock import SystemClock
 from talkcodec.encoder import EncoderConfig
-from talkcodec.errors import InputError, SignalingError, TalkcodecError
-from talkcodec.media.camera import Camera
-from talkcodec.media.reader import VideoReader
-from talkcodec.media.sinks import Sink, open_sink
-from talkcodec.media.sources import Track, builtin_source
+from talkcodec.errors import SignalingError, TalkcodecError
+from talkcodec.media.sound import SoundBlock
 from talkcodec.media.window import WindowSink
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.liveness import Liveness
@@ -37,19 +32,16 @@ from talkcodec.types import Frame
 PATIENCE = 60.0
 
 _REDRAW = 0.02
-_CAMERA_RATE = Fraction(30)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a call is to be. ``source``: ``camera``, ``pattern``, ``none`` or a file; ``output``:
-    a sink as ``open_sink`` knows them, or a file. ``seconds``: from the connection on, None: until
-    somebody ends it.
+    """What a call is to be. ``seconds``: from the connection on, None: until somebody ends it;
+    ``arrival``: to wait for the other side.
     """
 
     place: MeetingPlace
-    source: str
-    output: str
+    media: MediaNames
     ice_servers: tuple[IceServer, ...] = ()
     seconds: float | None = None
     arrival: float = 900.0
@@ -69,10 +61,9 @@ async def take_part(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]:
     """
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_interrupts())
-        source, rate = stack.enter_context(_source(plan))
-        sink = stack.enter_context(_sink(plan.output, rate))
+        media = stack.enter_context(open_media(plan.media, plan.seconds, tell))
         signaling = await open_signaling(plan.place, tell=tell, show=_show(tell))
-        one = _End(plan, signaling, source, rate, sink, tell)
+        one = _End(plan, media, signaling, tell)
         stack.push_async_callback(one.close)
         words = await _before(stop, one.meeting.connect())
         tell(f"connected; both sides should read: {words}")
@@ -87,21 +78,25 @@ class _End:
     def __init__(
         self,
         plan: Plan,
+        media: CallMedia,
         signaling: Signaling,
-        source: Iterator[Frame] | None,
-        rate: Fraction,
-        sink: Sink,
         tell: Callable[[str], None],
     ) -> None:
         self._plan = plan
         self._clock = SystemClock()
-        self._sink = sink
-        self._source = source
+        self._media = media
         self._tell = tell
         # The coarse copies cost 0.1 kbit/s and repair every loss of a single group.
-        config = EncoderConfig(tick_rate=rate, redundancy=True)
-        self._sender = Sender(config, clock=self._clock) if source is not None else None
-        self._receiver = Receiver(sink.show, mark=plan.mark, clock=self._clock)
+        config = EncoderConfig(tick_rate=media.rate, redundancy=True)
+        silent = media.frames is None and media.sound is None
+        self._sender = None if silent else Sender(config, clock=self._clock)
+        self._receiver = Receiver(
+            media.sink.show,
+            play=media.play,
+            sound_latency=media.play_latency,
+            mark=plan.mark,
+            clock=self._clock,
+        )
         self._call = Call(
             self._sender,
             self._receiver,
@@ -134,7 +129,7 @@ class _End:
         }
         tasks = {asyncio.ensure_future(end): reason for reason, end in ends.items()}
         helpers = [asyncio.create_task(self._keep()), asyncio.create_task(self._listen())]
-        capture = self._capture(dry)
+        captures = self._captures(dry)
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -142,7 +137,7 @@ class _End:
             return next(tasks[task] for task in tasks if task in done)
         finally:
             self._lasted = self._clock.now() - self._begun
-            if capture is not None:
+            for capture in captures:
                 await asyncio.to_thread(capture.close)
             for task in (*tasks, *helpers):
                 task.cancel()
@@ -157,6 +152,7 @@ class _End:
         """Return the JSON object of ``--json``."""
         sent = self._sender.report() if self._sender else None
         received, media = self._receiver.report(), self._receiver.media()
+        sound = self._sender.media() if self._sender else None
         seconds = max(self._lasted, 1e-3)
         payload = sent.payload_bytes if sent else 0
         return {
@@ -175,24 +171,36 @@ class _End:
             "loss": None if sent is None or sent.loss is None else round(sent.loss, 4),
             "rtt_ms": None if sent is None or sent.rtt is None else round(1000 * sent.rtt, 1),
             "mode_switches": media.mode_switches,
+            "sound_sent": sound.sound_packets if sound else 0,
+            "sound_played": media.sound_blocks,
             "invalid_messages": received.invalid,
         }
 
-    def _capture(self, dry: asyncio.Event) -> Capture[Frame] | None:
-        sender, source = self._sender, self._source
-        if sender is None or source is None:
-            return None
-        loop = asyncio.get_running_loop()
+    def _captures(self, dry: asyncio.Event) -> list[Capture[Frame] | Capture[SoundBlock]]:
+        """Start what feeds the sender; ``dry`` is set when there are no more pictures."""
+        sender, media = self._sender, self._media
+        if sender is None:
+            return []
+        loop, begin = asyncio.get_running_loop(), self._clock.now()
 
         def done(failure: Exception | None) -> None:
             # Where the call has ended, the source ended with it.
             if failure is not None and not self._call.is_over:
                 self._tell(f"input: {failure}")
+
+        def last(failure: Exception | None) -> None:
+            done(failure)
             loop.call_soon_threadsafe(dry.set)
 
-        capture = Capture(source, sender.put, done, self._clock)
-        capture.start()
-        return capture
+        captures: list[Capture[Frame] | Capture[SoundBlock]] = []
+        if media.frames is not None:
+            captures.append(Capture(media.frames, sender.put, last, self._clock, begin=begin))
+        if media.sound is not None:
+            hear = partial(sender.put_sound, latency=media.sound_latency)
+            captures.append(Capture(media.sound, hear, done, self._clock, begin=begin))
+        for capture in captures:
+            capture.start()
+        return captures
 
     def _lost(self) -> None:
         self.meeting.lose()
@@ -216,43 +224,12 @@ class _End:
 
     async def _watch(self) -> None:
         """Draw the window, if there is one, until it is closed."""
-        if not isinstance(self._sink, WindowSink):
+        sink = self._media.sink
+        if not isinstance(sink, WindowSink):
             await asyncio.Event().wait()
             return
-        while self._sink.poll():  # noqa: ASYNC110  windows tell nobody of their keys
+        while sink.poll():  # noqa: ASYNC110  windows tell nobody of their keys
             await asyncio.sleep(_REDRAW)
-
-
-@contextmanager
-def _source(plan: Plan) -> Iterator[tuple[Iterator[Frame] | None, Fraction]]:
-    """Open what ``--input`` names; yield its frames and their tick rate."""
-    seconds = math.inf if plan.seconds is None else plan.seconds
-    if plan.source == "none":
-        yield None, _CAMERA_RATE
-    elif plan.source == "pattern":
-        rate = Track.load().rate
-        frames = rehearsed(builtin_source(REHEARSED), seconds)
-        # Drawing takes seconds, which would be missing from the call.
-        yield itertools.chain([next(frames)], frames), rate
-    elif plan.source == "camera":
-        with Camera() as camera:
-            yield limited(camera, seconds), _CAMERA_RATE
-    else:
-        with VideoReader(plan.source) as reader:
-            yield limited(reader, seconds), reader.info.tick_rate
-
-
-@contextmanager
-def _sink(text: str, rate: Fraction) -> Iterator[Sink]:
-    """Open what ``--output`` names: a sink, or a video file by its path."""
-    with ExitStack() as stack:
-        name = text.partition(":")[0]
-        known = name in {"window", "none", "camera", "file"}
-        if name == "window" and not has_display():
-            raise InputError("expected a display for a window, found none (--output none or FILE)")
-        if not known and Path(text).exists():
-            raise InputError(f"expected a new file, found {text}")
-        yield stack.enter_context(open_sink(text if known else f"file:{text}", rate))
 
 
 def _show(tell: Callable[[str], None]) -> Callable[[str], None]:

@@ -15,6 +15,10 @@ from typing import Any
 
 import av
 import pytest
+from typer.testing import CliRunner
+
+from talkcodec.cli.main import app
+from talkcodec.media.sound import SoundReader, SoundWriter, tone
 
 RUN = "from talkcodec.cli.main import app; app()"
 QUIET = ("--input", "none", "--output", "none")
@@ -116,6 +120,13 @@ def test_a_call_by_one_post_ends_with_ctrl_c(tmp_path: Path) -> None:
     assert results[1]["ended"].startswith("the other side left")
 
 
+def test_input_that_ends_before_the_line_came_says_so() -> None:
+    with command("call", "--answer", *QUIET) as process:
+        out, err = process.communicate("", timeout=30)
+    assert (process.returncode, out) == (1, "")
+    assert err == "talkcodec: expected a line of the other side, found the end of input\n"
+
+
 def test_ctrl_c_before_anybody_came_says_so() -> None:
     with command("call", "--signaling", "listen:127.0.0.1:0", *QUIET, "--json") as process:
         told(process, "(waiting for a POST)")
@@ -140,22 +151,41 @@ def test_ctrl_c_before_anybody_came_says_so() -> None:
         (["--seconds", "0"], "expected --seconds from 0 to 86400, found 0"),
         (["--signaling", "paste", "--output", "x.nonsense"], "expected a video path to write"),
         (["--input", "nowhere.mp4"], "expected a video file, found nowhere.mp4"),
-        (["--answer"], "expected a line of the other side, found the end of input"),
+        (["--sound-input", "x.wav"], "expected pictures beside sound, found --sound-input x.wav"),
+        (
+            ["--input", "pattern", "--sound-input", "x.wav"],
+            "expected a file with sound, found x.wav",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(
-    tmp_path: Path, options: list[str], message: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], message: str
 ) -> None:
-    arguments = [*QUIET, *options]
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, "call", *arguments],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["call", *QUIET, *options])
+    assert (done.exit_code, done.stdout) == (1, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_sound_of_a_file_is_heard_on_the_other_side(tmp_path: Path) -> None:
+    said, heard = tmp_path / "said.wav", tmp_path / "heard.wav"
+    with SoundWriter(said) as writer:
+        for block in tone(6.0):
+            writer.play(block)
+    with (
+        command(
+            "call", "--input", "pattern", "--output", "none", "--sound-input", str(said), "--json"
+        ) as one,
+        command(
+            "call", "--answer", *QUIET, "--sound-output", str(heard), "--seconds", "3", "--json"
+        ) as two,
+    ):
+        say(two, told(one, r"^(talkcodec1:\S+)$"))
+        say(one, told(two, r"^(talkcodec1:\S+)$"))
+        there, here = finish(two)[0], finish(one)[0]
+    assert here["sound_sent"] > 50
+    assert there["sound_played"] > 50
+    with SoundReader(heard) as reader:
+        loudest = max(int(abs(block.samples.astype(int)).max()) for block in reader)
+    assert 5000 < loudest < 15000  # 0.3 of full scale is 9830
