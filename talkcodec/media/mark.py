@@ -68,7 +68,7 @@ def provenance() -> dict[str, str]:
     }
     return {
         "comment": json.dumps(claim, separators=(",", ":")),
-        "description": f"Pictures {TEXT} by talkcodec from a reference picture and motion data",
+        "title": f"Pictures {TEXT} by talkcodec from a reference picture and motion data",
     }
 
 

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ways of meeting by name, STUN and TURN by URL, and TLS."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from talkcodec.errors import InputError, SignalingError
+from talkcodec.rtc.peer import IceServer
+from talkcodec.rtc.signaling.choose import MeetingPlace, ice_servers, open_signaling
+from talkcodec.rtc.signaling.listening import server_tls
+from talkcodec.rtc.signaling.protocol import Ready
+from talkcodec.rtc.signaling.room import RoomConfig, RoomSignaling
+from talkcodec.rtc.signaling.server import RendezvousServer
+
+
+def test_nobody_is_asked_unless_named() -> None:
+    assert ice_servers([], None, None, None) == ()
+
+
+def test_servers_are_read_from_their_urls() -> None:
+    found = ice_servers(
+        ["stun:stun.example.org:3478", "stuns:192.0.2.1"],
+        "turn:[2001:db8::1]:3478?transport=tcp",
+        "me",
+        "secret",
+    )
+    assert found == (
+        IceServer("stun:stun.example.org:3478"),
+        IceServer("stuns:192.0.2.1"),
+        IceServer("turn:[2001:db8::1]:3478?transport=tcp", "me", "secret"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("stun", "turn", "user", "password", "message"),
+    [
+        (["example.org"], None, None, None, "expected stun:HOST"),
+        (["stun:a b"], None, None, None, "expected stun:HOST"),
+        ([], "turn:x?transport=sctp", "me", "secret", "expected turn:HOST"),
+        ([], "turn:x", None, "secret", "expected --turn-user"),
+        ([], "turn:x", "me", None, "expected --turn-user"),
+        ([], None, "me", None, "expected --turn with"),
+    ],
+)
+def test_wrong_servers_are_refused(
+    stun: list[str], turn: str | None, user: str | None, password: str | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        ice_servers(stun, turn, user, password)
+
+
+@pytest.mark.parametrize("text", ["", "ftp://x", "listen:", "listen:x", "listen:[::1:80", "wss:/x"])
+async def test_other_ways_of_meeting_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="expected paste, ws://"):
+        await open_signaling(MeetingPlace(text), tell=lambda _t: None, show=lambda _t: None)
+
+
+async def test_an_address_of_its_own_may_be_listened_at() -> None:
+    told: list[str] = []
+    signaling = await open_signaling(
+        MeetingPlace("listen:127.0.0.1:0"), tell=told.append, show=told.append
+    )
+    assert told[0].startswith("waiting for a POST at http://127.0.0.1:")
+    await signaling.close()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate for 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "here")])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "cert.pem", folder / "key.pem"
+    pem = serialization.Encoding.PEM
+    paths[0].write_bytes(made.public_bytes(pem))
+    paths[1].write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return paths
+
+
+async def test_tls_is_spoken_and_strangers_certificates_are_not_trusted(tmp_path: Path) -> None:
+    public, private = certificate(tmp_path)
+    server = await RendezvousServer.open("127.0.0.1", 0, tls=server_tls(public, private))
+    url = f"wss://127.0.0.1:{server.listening.port}"
+    one = await RoomSignaling.open(RoomConfig(url, authority=public))
+    two = await RoomSignaling.open(RoomConfig(url, one.room, authority=public))
+    assert await two.receive() == Ready()
+    with pytest.raises(SignalingError, match="expected a rendezvous server"):
+        await RoomSignaling.open(RoomConfig(url, patience=2.0))
+    await one.close()
+    await two.close()
+    await server.close()
+    with pytest.raises(InputError, match="expected certificates in PEM to trust"):
+        RoomSignaling(RoomConfig(url, authority=private), None, None)  # type: ignore[arg-type]
