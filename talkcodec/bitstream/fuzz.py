@@ -26,8 +26,11 @@ from talkcodec.bitstream.control import (
     Acknowledge,
     Bye,
     Hello,
+    ModeChange,
+    Mute,
     Nack,
     RequestReference,
+    SoundTime,
     Stream,
     parse_control,
     serialize_control,
@@ -77,6 +80,9 @@ class Target:
                 Acknowledge(7),
                 RequestReference(),
                 Bye("done"),
+                ModeChange("video", 75),
+                SoundTime(50, 1_000_000),
+                Mute(),
             )
         ]
         arrivals = (Arrival(75, 900), Arrival(0x0302, 20, chunk=True), Arrival(78, 0))

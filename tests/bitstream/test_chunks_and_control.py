@@ -27,6 +27,7 @@ from talkcodec.bitstream import (
     parse_control,
     serialize_control,
 )
+from talkcodec.bitstream.control import ModeChange, Mute, SoundTime
 from talkcodec.errors import BitstreamError, TruncatedError
 
 MESSAGE = bytes(range(256)) * 9
@@ -41,6 +42,9 @@ controls = st.one_of(
     st.builds(Acknowledge, u8),
     st.just(RequestReference()),
     st.builds(Bye, st.text(st.characters(exclude_categories=["Cs"]), max_size=120)),
+    st.builds(ModeChange, st.sampled_from(["motion", "video"]), st.integers(0, 2**48 - 1)),
+    st.builds(SoundTime, u32, st.integers(0, 2**52 - 1)),
+    st.just(Mute()),
 )
 
 
@@ -235,6 +239,14 @@ def test_any_bytes_after_the_type_are_a_message_or_an_error(data: bytes) -> None
         {"type": "nack", "sequence": 1, "missing": [[1]]},
         {"type": "nack", "sequence": 1, "missing": {"a": 1}},
         {"type": "nack", "sequence": 1, "missing": list(range(256))},
+        {"type": "mode", "mode": "text", "tick": 1},
+        {"type": "mode", "mode": ["video"], "tick": 1},
+        {"type": "mode", "mode": "video", "tick": 2**48},
+        {"type": "mode", "mode": "video", "tick": -1},
+        {"type": "sound", "packet": 2**32, "time_us": 0},
+        {"type": "sound", "packet": 0, "time_us": 2**52},
+        {"type": "sound", "packet": 0, "time_us": 0.5},
+        {"type": "mute", "on": 1},
         {"type": "stream", "header": b""},
         {"type": "stream", "header": "text"},
         {1: 2, "type": "request_reference"},

@@ -37,6 +37,7 @@ from talkcodec.bitstream import (
     parse_control,
     serialize_control,
 )
+from talkcodec.bitstream.control import ModeChange, Mute, SoundTime
 from talkcodec.bitstream.samples import sample_file, sample_stream, sample_tables
 from talkcodec.entropy import TableSet
 from talkcodec.types import Packet
@@ -87,6 +88,9 @@ def control_messages(header: bytes) -> list[ControlMessage]:
         Acknowledge(0),
         RequestReference(),
         Bye("hang up"),
+        ModeChange("video", 2**48 - 1),
+        SoundTime(2**32 - 1, 2**52 - 1),
+        Mute(),
     ]
 
 
