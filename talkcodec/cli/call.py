@@ -20,45 +20,63 @@ MAX_SECONDS = 24 * 3600.0
 INTERRUPTED = 130
 
 
+# The options, in the order of ``--help``.
+Way = Annotated[
+    str,
+    typer.Option(
+        help="paste, ws:// or wss:// of a server, http(s):// to POST to, listen:HOST:PORT."
+    ),
+]
+Room = Annotated[
+    str | None, typer.Option(help="Code of the server's room to join; else one is opened.")
+]
+Answers = Annotated[bool, typer.Option("--answer", help="paste: wait for their line.")]
+Input = Annotated[str, typer.Option(help="camera, pattern (a moving portrait), none, or a file.")]
+Output = Annotated[
+    str | None, typer.Option(help="window, none, camera[:DEVICE] (a virtual one), or a file.")
+]
+SoundInput = Annotated[
+    str, typer.Option(help="microphone, none, a file; auto: what belongs to --input.")
+]
+SoundOutput = Annotated[
+    str, typer.Option(help="speaker, none, a file; auto: a speaker if there is one.")
+]
+Denoise = Annotated[bool, typer.Option("--denoise", help="Suppress noise.")]
+Seconds = Annotated[float | None, typer.Option(help="End after so many.")]
+Wait = Annotated[float, typer.Option(help="Seconds to wait for the other side.")]
+Stun = Annotated[list[str] | None, typer.Option(help="stun:HOST[:PORT]; repeatable.")]
+Turn = Annotated[str | None, typer.Option(help="turn:HOST[:PORT][?transport=tcp].")]
+TurnUser = Annotated[str | None, typer.Option(help="Its user.")]
+TurnPassword = Annotated[
+    Path | None, typer.Option(help="Its password, in a file; or TALKCODEC_TURN_PASSWORD.")
+]
+Token = Annotated[Path | None, typer.Option(help="Bearer token of the server; or TALKCODEC_TOKEN.")]
+Authority = Annotated[
+    Path | None, typer.Option(help="Certificates to trust instead of the system's, PEM.")
+]
+Marks = Annotated[
+    bool, typer.Option("--mark/--no-mark", help="Say 'synthesised' in such pictures.")
+]
+
+
 def call(
-    signaling: Annotated[
-        str,
-        typer.Option(help="paste, ws[s]://SERVER, http[s]://URL to POST to, or listen:HOST:PORT."),
-    ] = "paste",
-    room: Annotated[
-        str | None, typer.Option(help="Code of the server's room to join; else one is opened.")
-    ] = None,
-    answer: Annotated[bool, typer.Option("--answer", help="paste: wait for their line.")] = False,
-    input: Annotated[  # noqa: A002  the option's name
-        str, typer.Option(help="camera, pattern (a moving portrait), none, or a video file.")
-    ] = "camera",
-    output: Annotated[
-        str | None, typer.Option(help="window, none, camera[:DEVICE] (a virtual one), or a file.")
-    ] = None,
-    sound_input: Annotated[
-        str, typer.Option(help="microphone, none, a file; auto: what belongs to --input.")
-    ] = "auto",
-    sound_output: Annotated[
-        str, typer.Option(help="speaker, none, a file; auto: a speaker if there is one.")
-    ] = "auto",
-    denoise: Annotated[bool, typer.Option("--denoise", help="Suppress noise.")] = False,
-    seconds: Annotated[float | None, typer.Option(help="End after so many.")] = None,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for the other side.")] = 900.0,
-    stun: Annotated[list[str] | None, typer.Option(help="stun:HOST[:PORT]; repeatable.")] = None,
-    turn: Annotated[str | None, typer.Option(help="turn:HOST[:PORT][?transport=tcp].")] = None,
-    turn_user: Annotated[str | None, typer.Option(help="Its user.")] = None,
-    turn_password_file: Annotated[
-        Path | None, typer.Option(help="Its password; or TALKCODEC_TURN_PASSWORD.")
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option(help="Bearer token of the server; or TALKCODEC_TOKEN.")
-    ] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option(help="Certificates to trust instead of the system's, PEM.")
-    ] = None,
-    mark: Annotated[
-        bool, typer.Option("--mark/--no-mark", help="Say 'synthesised' in such pictures.")
-    ] = True,
+    signaling: Way = "paste",
+    room: Room = None,
+    answer: Answers = False,
+    input: Input = "camera",  # noqa: A002  the option's name
+    output: Output = None,
+    sound_input: SoundInput = "auto",
+    sound_output: SoundOutput = "auto",
+    denoise: Denoise = False,
+    seconds: Seconds = None,
+    wait: Wait = 900.0,
+    stun: Stun = None,
+    turn: Turn = None,
+    turn_user: TurnUser = None,
+    turn_password_file: TurnPassword = None,
+    token_file: Token = None,
+    tls_ca: Authority = None,
+    mark: Marks = True,
     as_json: Json = False,
 ) -> None:
     """Call somebody. Without --stun and --turn nobody but server and peer is contacted.
@@ -88,10 +106,7 @@ def call(
         mark,
     )
     result = _take_part(plan)
-    if as_json:
-        print_json(result)
-    else:
-        _print(result)
+    print_json(result) if as_json else _print(result)
 
 
 def _take_part(plan: Plan) -> dict[str, Any]:

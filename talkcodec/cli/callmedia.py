@@ -84,7 +84,7 @@ def _frames(name: str, seconds: float) -> Iterator[tuple[Iterator[Frame] | None,
     if name == "none":
         yield None, _CAMERA_RATE
     elif name == "pattern":
-        frames = rehearsed(builtin_source(REHEARSED), seconds)
+        frames = rehearsed(builtin_source(min(seconds, REHEARSED)), seconds)
         # Drawing takes seconds, which would be missing from the call.
         yield itertools.chain([next(frames)], frames), Track.load().rate
     elif name == "camera":

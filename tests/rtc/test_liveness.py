@@ -25,8 +25,8 @@ class Line:
 
 
 def watch(line: Line, liveness: Liveness, seconds: float, *, heard: bool) -> None:
-    for _ in range(round(seconds * 2)):
-        line.clock.advance(0.5)
+    for _ in range(round(seconds * 4)):
+        line.clock.advance(0.25)
         if heard:
             line.heard_at = line.clock.now()
         liveness.look()
@@ -46,10 +46,10 @@ def test_a_silent_path_is_lost_and_a_new_one_gets_its_time() -> None:
     clock, lost = ManualClock(), list[float]()
     line = Line(clock)
     liveness = Liveness(line, lambda: lost.append(clock.now()), clock)
-    watch(line, liveness, SILENCE - 0.5, heard=False)
+    watch(line, liveness, SILENCE, heard=False)
     assert lost == []
-    watch(line, liveness, 1.5, heard=False)
-    assert lost == [SILENCE + 1.0]
+    watch(line, liveness, 1.0, heard=False)
+    assert lost[0] == SILENCE + 0.5
     line.is_connected = False
     lost.clear()
     watch(line, liveness, 20.0, heard=False)
