@@ -32,6 +32,9 @@ _SHORT = 0.005
 #: Bytes by which a packet is larger than the fastest one to tell the bottleneck's rate.
 _LARGER = 80
 
+#: Acknowledgements remembered.
+_ANSWERS = 64
+
 #: Departures remembered; an arrival that is older than all of these teaches nothing.
 _REMEMBERED = 512
 
@@ -43,17 +46,19 @@ class PathState:
     """The path as the last report showed it.
 
     ``rtt``: seconds, or None before the first. ``loss``: of motion packets, 0 to 1. ``counted``:
-    packets that this is out of. ``queue``: seconds that the newest two packets, at least, stood in
-    queues: one alone may be jitter. ``received``: bits per second on the wire that arrived;
-    ``drained``: at which packets came that had to wait for one another, which is the
-    bottleneck's rate; None where too few packets tell. ``alone``: of every large packet, the rate
-    at which it came if it was alone on the path, and less than the bottleneck's otherwise.
+    packets that this is out of. ``newest``: seconds that the newest packet stood in queues;
+    ``queue``: that the newest two did at least, for one alone may be jitter. ``received``: bits
+    per second on the wire that arrived; ``drained``: at which packets came that had to wait for
+    one another, which is the bottleneck's rate; None where too few packets tell. ``alone``: of
+    every large packet, the rate at which it came if it was alone on the path, and less than the
+    bottleneck's otherwise.
     """
 
     rtt: float | None = None
     loss: float = 0.0
     counted: int = 0
     queue: float = 0.0
+    newest: float = 0.0
     received: float | None = None
     drained: float | None = None
     alone: tuple[float, ...] = ()
@@ -92,10 +97,15 @@ class PathMonitor:
         self._seen = (0, 0)  # motion packets sent and received up to the last report
         self._newest = 0.0
         self._shortest: float | None = None
+        self._answers: deque[float] = deque(maxlen=_ANSWERS)
 
     def greeted(self, rtt: float) -> None:
         """A first exchange of short messages took ``rtt`` seconds."""
         self._shortest = rtt
+
+    def answered(self, now: float) -> None:
+        """A message of the receiver came: the transport acknowledges it, ahead of what follows."""
+        self._answers.append(now)
 
     def motion(self, tick: int, size: int, now: float) -> None:
         """A motion packet of ``size`` bytes, first frame at ``tick``, leaves."""
@@ -135,6 +145,7 @@ class PathMonitor:
             loss=lost / sent if sent else 0.0,
             counted=sent,
             queue=queue,
+            newest=self._newest,
             received=_received(found),
             drained=self._drained(found),
             alone=tuple(self._alone(found, longer, larger, now)),
@@ -179,20 +190,22 @@ class PathMonitor:
             yield 8 * found[-1].left.size / max(took, _SHORT)
 
     def _drained(self, found: list[_Passage]) -> float | None:
-        """Return the rate of packets that had to wait for the one before them.
-
-        An acknowledgement of ours between two of them makes it less: the fastest are right.
-        """
+        """Return the rate at which packets came that had to wait for the one before them."""
         if not found:
             return None
         own = self._best[0][1]
         rates = sorted(
-            8 * second.left.size / (second.arrived - first.arrived)
+            8 * (second.left.size + self._between(first, second)) / (second.arrived - first.arrived)
             for first, second in pairwise(found)
             if first.arrived - second.left.time > own + _SHORT
             and second.arrived - first.arrived >= 2 * _SHORT
         )
         return rates[len(rates) * 3 // 4] if rates else None
+
+    def _between(self, first: _Passage, second: _Passage) -> int:
+        """Return the bytes of acknowledgements that left between two packets."""
+        within = [t for t in self._answers if first.left.time < t <= second.left.time]
+        return MESSAGE_ANSWER * len(within)
 
     def _count(self, report: PathReport, now: float) -> None:
         """Count the motion packets lost since the last report."""

@@ -113,7 +113,7 @@ class PlayoutBuffer(Generic[T]):
             return
         self._came.append(tick)
         self._observe(now - tick * self._tick_seconds, now)
-        if self._past(tick):
+        if self._shown is not None and tick < self._shown:
             self.counts.late += 1
             return
         if len(self._held) == self._config.capacity:
@@ -127,12 +127,6 @@ class PlayoutBuffer(Generic[T]):
         if not ready:
             return None
         newest = max(ready)
-        if self._past(newest):
-            # A guess at a later frame is on the screen: time does not go back.
-            self.counts.late += len(ready)
-            for tick in ready:
-                del self._held[tick]
-            return None
         frame = self._held[newest]
         for tick in ready:
             del self._held[tick]
@@ -161,7 +155,9 @@ class PlayoutBuffer(Generic[T]):
         """Return, once, the tick of a frame whose time has come and that has not; ask after
         ``due``.
 
-        Told half a frame late: a picture made up for nothing is dearer than one a little late.
+        Told half a frame late: a picture made up for nothing is dearer than one a little late. A
+        frame that comes after all is shown, even when later ones were told missing: better a step
+        back from a guess than a picture that stands.
         """
         tick = self._missing_tick()
         if tick is None or now < self._missing_at(tick):
@@ -184,11 +180,6 @@ class PlayoutBuffer(Generic[T]):
 
     def _missing_at(self, tick: int) -> float:
         return self._due_at(tick) + 0.5 * self._spacing * self._tick_seconds
-
-    def _past(self, tick: int) -> bool:
-        """Return whether a frame of ``tick`` would take the picture back in time."""
-        newest = self._shown if self._concealed is None else self._concealed
-        return newest is not None and tick < newest
 
     def _due_at(self, tick: int) -> float:
         return tick * self._tick_seconds + (self._delay or 0.0)

@@ -18,6 +18,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
+from operator import sub
 from typing import Any
 
 from talkcodec.bitstream import Reference, StreamHeader, classify
@@ -59,6 +60,7 @@ class ProbeConfig:
 class _Log:
     sent: dict[bytes, float] = field(default_factory=dict)
     motion: list[float] = field(default_factory=list)
+    came: list[float] = field(default_factory=list)
     references: list[float] = field(default_factory=list)
 
 
@@ -73,6 +75,7 @@ async def probe(config: ProbeConfig) -> dict[str, Any]:
             delay = clock.now() - log.sent.pop(packet, clock.now())
             if classify(packet) == "motion":
                 log.motion.append(delay)
+                log.came.append(clock.now())
             elif classify(packet) == "reference":
                 log.references.append(delay)
                 receiver.banked(Reference.parse(packet).sequence)
@@ -98,9 +101,11 @@ async def probe(config: ProbeConfig) -> dict[str, Any]:
         "groups": sender.counts.groups,
         "delivered": round(len(log.motion) / max(sender.counts.groups, 1), 3),
         "motion_delay_ms": _quantiles(log.motion),
+        "motion_gap_ms_max": round(1000 * max(map(sub, log.came[1:], log.came), default=0.0), 1),
         "references": sender.counts.references,
         "reference_ms": sorted(round(1000 * delay) for delay in log.references),
         "chunks_repaired": sender.chunks_repaired,
+        "completed_by_parity": receiver.references_recovered,
         "rtt_ms": None if sender.rtt is None else round(1000 * sender.rtt, 1),
     }
     relay.impair(LinkConfig())
@@ -129,7 +134,7 @@ async def _send(
             sequence += 1
         tick = number * config.group
         named = max(sequence - 2, 0) % 256  # the last but one: the newest is still under way
-        head = bytes((_MOTION, tick & 0xFF, tick >> 8 & 0xFF, named))
+        head = bytes((_MOTION | (config.group - 1) << 5, tick & 0xFF, tick >> 8 & 0xFF, named))
         motion = head + os.urandom(config.group * config.frame_bytes)
         log.sent[motion] = now
         sender.send(Packet("motion", motion, tick))

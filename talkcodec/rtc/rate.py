@@ -42,7 +42,8 @@ class RateConfig:
     ``relax``: loss from which packets are made smaller and more frequent, and below which they no
     longer are. ``coarse``: pace of references below which they are coded coarsely, and above
     which no longer. ``silence``: seconds without a report after which the path is taken for nearly
-    dead.
+    dead. ``both``: bits per second that the call may take, both ways, acknowledgements included;
+    None: as many as the path carries.
     """
 
     start: float = 100_000.0
@@ -62,6 +63,7 @@ class RateConfig:
     relax: float = 0.06
     coarse: tuple[float, float] = (30_000.0, 50_000.0)
     silence: float = 6.0
+    both: float | None = None
 
 
 def ladder(best: StreamSettings) -> tuple[StreamSettings, ...]:
@@ -101,6 +103,7 @@ class RateController:
         self._heard: float | None = None
         self._sent = False
         self._alone: deque[float] = deque(maxlen=_ALONE)
+        self._rung = self._affordable(float("inf"))
 
     @property
     def rung(self) -> int:
@@ -121,8 +124,16 @@ class RateController:
 
     @property
     def usable(self) -> float:
-        """Bits per second on the wire that we may fill."""
-        return self.config.share * self.estimate - _REPORTS
+        """Bits per second on the wire that we may fill, forward."""
+        usable = self.config.share * self.estimate - _REPORTS
+        if self.config.both is not None:
+            rung = self._guarded(self._rungs[self._rung])
+            # Until a first reference has arrived there is no motion to leave room for.
+            forward, total = self.cost(rung) * self._sent, self.cost(rung, both=True) * self._sent
+            left = self.config.both - total - 2 * _REPORTS
+            # Chunks are answered too, by acknowledgements and reports half as large.
+            usable = min(usable, forward + max(left, 0.0) / 2)
+        return usable
 
     @property
     def pace(self) -> float:
@@ -221,8 +232,10 @@ class RateController:
 
     def _affordable(self, budget: float) -> int:
         """Return the best rung that costs at most ``budget``, else the last."""
+        most = self.config.both or float("inf")
         for place, rung in enumerate(self._rungs):
-            if self.cost(rung) <= budget:
+            fits = self.cost(rung, both=True) + 2 * _REPORTS <= most * self.config.share
+            if self.cost(rung) <= budget and fits:
                 return place
         return len(self._rungs) - 1
 
@@ -231,5 +244,6 @@ class RateController:
         if not self._protected or settings.group <= 2:
             return replace(settings, redundancy=settings.redundancy or self._protected)
         guarded = replace(settings, group=2, redundancy=True)
-        fits = self.cost(guarded) <= self.config.share * self.estimate * 0.7
+        fits = self.cost(guarded) <= self.config.share * self.estimate / 2
+        fits &= self.config.both is None
         return guarded if fits else replace(settings, redundancy=True)

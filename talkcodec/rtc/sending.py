@@ -165,6 +165,7 @@ class SenderSession:
         """Take one message of the receiver."""
         self.counts.wire_received += len(data) + MESSAGE_OVERHEAD
         self.counts.wire_sent += MESSAGE_ANSWER
+        self._path.answered(now)
         try:
             if classify(data) == "report":
                 self._take_report(PathReport.parse(data), now)
@@ -269,8 +270,9 @@ class SenderSession:
             self._acknowledged.append(sequence)
             self._keys.settled(sequence)
         self.rate.update(state, now)
-        if self.rate.full:
-            self._outbox.hold_until = now + state.queue
+        if state.newest > self.rate.config.queue:
+            # Jitter or the beginning of a queue: chunks can wait until that is known.
+            self._outbox.hold_until = now + min(2 * state.newest, 1.0)
         self._adapt()
 
     def _adapt(self) -> None:
