@@ -49,13 +49,16 @@ def wires() -> tuple[Wire, Wire]:
 
 
 def by_relays(relays: list[UdpRelay]) -> Callable[[Message], Message]:
-    """Return a ``change`` that leads the n-th attempt over the n-th relay."""
+    """Return a ``change`` that leads the n-th attempt over the n-th relay, or the last."""
+
+    def relay(attempt: int) -> UdpRelay:
+        return relays[min(attempt, len(relays)) - 1]
 
     def change(message: Message) -> Message:
         if isinstance(message, Offer):
-            return Offer(relays[message.attempt - 1].offer(message.sdp), message.attempt)
+            return Offer(relay(message.attempt).offer(message.sdp), message.attempt)
         if isinstance(message, Answer):
-            return Answer(relays[message.attempt - 1].answer(message.sdp), message.attempt)
+            return Answer(relay(message.attempt).answer(message.sdp), message.attempt)
         return message
 
     return change

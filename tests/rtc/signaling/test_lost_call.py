@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 
 from receiver import Receiver
 from sender import Sender
@@ -41,21 +41,22 @@ async def test_a_call_goes_on_where_it_was_when_its_path_dies() -> None:
         for call, meeting in zip(calls, meetings, strict=True)
     ]
     pictures = cycle(list(builtin_source(0.4)))
-    before = 0
-    for number, frame in enumerate(islice(pictures, 400)):
+    broken = None
+    for number, frame in enumerate(islice(pictures, 600)):
         sender.put(Frame(frame.picture, number, frame.time_base))
         await asyncio.sleep(0.04)
-        if number == 40:
-            before = len(shown)
+        if broken is None and len(shown) > 10:
+            broken = number
             relays[0].impair(LinkConfig(loss=1.0))
         if min(call.connections for call in calls) == 2 and shown[-1].tick > number - 8:
             break
-    assert before > 10
+    assert broken is not None
     assert [call.connections for call in calls] == [2, 2]
     # The same stream goes on: its ticks grow, and its references are those from before.
     ticks = [frame.tick for frame in shown]
-    assert ticks == sorted(ticks)
-    assert ticks[-1] > 40
+    # (Pictures made up for late ones may run a few ahead of them.)
+    assert all(later > earlier - 6 for earlier, later in pairwise(ticks)), ticks
+    assert ticks[-1] > broken + 15
     assert receiver.report().references <= 3
     assert [meeting.words for meeting in meetings] == words
     for task in tasks:
