@@ -55,6 +55,10 @@ Reason = Literal[
 BY_ITSELF: frozenset[Reason] = frozenset({"no_face", "covered", "second_face", "unsure"})
 #: The highest level of what is beside the face: references can show it, if it stays.
 _BESIDE = 0.95
+#: Share of the worst spot that the face's mean has where it is wrong everywhere.
+_EVERYWHERE = 0.5
+#: Radians beyond which a turn excuses no more: a hand makes trackers see any turn.
+_TURN = 0.5
 #: The highest level that is told apart.
 _MOST = 9.0
 
@@ -75,16 +79,16 @@ class ModeConfig:
 
     away: float = 0.16
     unsure: float = 0.5
-    face: float = 12.0
-    turned: float = 3.0
+    face: float = 6.0
+    turned: float = 1.5
     rest: float = 60.0
-    whole: float = 8.0
+    whole: float = 10.0
     rival: float = 0.5
     light: float = 0.55
     detail: float = 0.5
     doubt: float = 0.7
     calm: float = 0.5
-    gross: float = 1.6
+    gross: float = 1.4
     confirm: float = 0.1
     ease: float = 0.5
     patience: float = 3.0
@@ -253,15 +257,18 @@ class ModePolicy:
 def judge(evidence: Evidence, config: ModeConfig) -> dict[Reason, float]:
     """Return the level of each reason, 0 to 9; what is NaN says nothing."""
     sure = evidence.sure if evidence.away <= 0 else 1.0
-    turned = 1 + config.turned * _share(evidence.turn, 1.0)
+    turned = 1 + config.turned * min(_share(evidence.turn, 1.0), _TURN)
     fallen = max(_fall(evidence.light, config.light), _fall(evidence.detail, config.detail))
+    hidden = _share(evidence.face, config.face * turned)
+    whole = _share(evidence.whole, config.whole * turned)
+    everywhere = whole >= 1 and evidence.whole >= _EVERYWHERE * evidence.face
     return {
         "none": 0.0,
         "no_face": _share(evidence.away, config.away),
         "covered": fallen,
         "second_face": _share(evidence.rival, config.rival),
-        "another_person": _share(evidence.whole, config.whole * turned),
-        "hidden_face": _share(evidence.face, config.face * turned),
+        "another_person": max(whole, hidden) if everywhere else whole,  # before the next: it wins
+        "hidden_face": hidden,
         "new_object": min(_share(evidence.rest, config.rest), _BESIDE),
         "unsure": _fall(sure, config.unsure),
     }

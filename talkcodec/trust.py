@@ -41,7 +41,10 @@ SIDE = 64
 #: Difference, in 8-bit steps, that noise and coding explain.
 NOISE_STEPS = 8.0
 #: Side of the spot over which what is unexplained is averaged, as a share of the face's width.
-SPOT = 0.3
+SPOT = 0.5
+#: Contrast of an ordinary face, the standard deviation of its luma in 8-bit steps, and how much
+#: flatter or stronger ones change what counts: a hand before a dim face makes small differences.
+CONTRAST, FLATTEST, STRONGEST = 40.0, 0.35, 1.3
 #: Seconds over which light and detail are remembered.
 MEMORY = 4.0
 #: Weight of lips and eyes, whose own motion uncovers what no reference may show.
@@ -58,7 +61,8 @@ class Evidence:
     """One look at a frame; the module's docstring says what each value catches.
 
     ``time``, ``away``: seconds; ``turn``: radians. ``face``, ``rest`` and ``whole`` are in 8-bit
-    steps, the others shares from 0 up. What could not be measured is NaN.
+    steps, the two of the face as they would be at ordinary contrast; the others are shares, from
+    0. What could not be measured is NaN.
     """
 
     time: float
@@ -231,20 +235,21 @@ class Witness:
         areas = _Areas.of(landmarks)
         least: F32 | None = None
         for index, (reference, flow) in enumerate(choice.tried):
-            small = np.asarray(
-                cv2.resize(flow, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32
-            )
+            small = np.asarray(cv2.resize(flow, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
             if index == 0 and choice.layer is not None:
                 bend = layer_flow(*choice.layer, SIDE)
                 small = small + bend * outside_weight(landmarks, SIDE)[..., None]
-            beyond = unexplained(thumb, _warp(self._thumb(reference.picture), small))
+            drawn = _warp(self._thumb(reference.picture), small.astype(np.float32))
+            if index == 0:
+                contrast = _contrast(drawn, areas.face)
+            beyond = unexplained(thumb, drawn)
             least = beyond if least is None else np.minimum(least, beyond)
         assert least is not None  # a choice has tried the reference that it names
         weighted = least * areas.weight
         size = SPOT * areas.width
         whole = float(weighted[areas.face].mean()) if areas.face.any() else 0.0
         face = worst_spot(weighted, areas.face, size)
-        return face, worst_spot(least, areas.rest, size), whole
+        return face / contrast, worst_spot(least, areas.rest, size), whole / contrast
 
     def _thumb(self, picture: U8) -> U8:
         """Return the thumbnail of a banked picture, made once."""
@@ -263,6 +268,14 @@ def _warp(thumb: U8, flow: F32) -> U8:
     return np.asarray(
         cv2.remap(thumb, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
     )
+
+
+def _contrast(drawn: U8, face: Bool) -> float:
+    """Return the contrast of ``drawn`` (n, n, 3) in ``face`` (n, n), as a share of ``CONTRAST``."""
+    if not face.any():
+        return 1.0
+    luma = cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY)
+    return float(np.clip(luma[face].std() / CONTRAST, FLATTEST, STRONGEST))
 
 
 def _rival(landmarks: F64, others: Sequence[Box]) -> float:
