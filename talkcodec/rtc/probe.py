@@ -52,7 +52,7 @@ class ProbeConfig:
     reference: int = 3000
     every: float = 4.0
     pace: float = 64_000.0
-    chunk: int = 600
+    chunk: int = 450
     seed: int = 0
 
 

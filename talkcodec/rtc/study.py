@@ -249,12 +249,15 @@ def study(options: Options, tell: Callable[[str], None] = lambda _: None) -> dic
 
 async def real(seconds: float, tell: Callable[[str], None]) -> dict[str, Row]:
     """Measure over real peer connections what depends on their SCTP."""
-    base = ProbeConfig(seconds=seconds, frame_bytes=9, reference=0)
+    # One small reference for motion to name, where none is measured.
+    base = ProbeConfig(seconds=seconds, frame_bytes=9, reference=200, every=1e6)
     configs = {
         "steady": replace(base, link=parse_link("rtt=50")),
         "loss_30": replace(base, link=parse_link("loss=0.3,rtt=50")),
         "blackout_500ms": replace(base, link=parse_link("rtt=50,blackout=5000+500")),
-        "references_5": replace(base, link=parse_link("loss=0.05,rtt=50"), reference=KEY),
+        "references_5": replace(
+            base, link=parse_link("loss=0.05,rtt=50"), reference=KEY, every=4.0
+        ),
         "references_40k": replace(
             base, link=parse_link("loss=0.05,rtt=50,rate=40k"), reference=COARSE_KEY, every=6.0
         ),
