@@ -19,11 +19,11 @@ while signaling carries only their SHA-256 fingerprints (RFC 8122):
    it can belong to; aiortc refuses any other).
 2. So whoever sits between A and B is bound to his certificate towards A while all he has of A's is
    a hash that tells nothing about it, and the same towards B. Whichever side he finishes with
-   first, one of the two words he must make equal depends on something he cannot know yet.
+   first, the other side's words depend on a certificate that he cannot know yet.
 3. His chance is thus 2⁻³³ for each connection, whatever he computes. He learns in the handshake
-   whether it worked, before anybody sees words, and may let a connection fail that did not, as a bad
-   network would. A call gives up after about ten of those: 10⁻⁹ in all. With only two of the words
-   compared it is 2·10⁻⁶.
+   whether it worked, before anybody sees words, and may let a connection fail that did not, as a
+   bad network would. A call gives up after about ten of those: 10⁻⁹ in all. With only two of the
+   words compared it is 2·10⁻⁶.
 
 What this does not do: it says nothing to people who do not compare, it does not stop a server from
 refusing or delaying calls, and a voice can be imitated.

@@ -175,7 +175,16 @@ def test_sound_of_a_file_is_heard_on_the_other_side(tmp_path: Path) -> None:
             writer.play(block)
     with (
         command(
-            "call", "--input", "pattern", "--output", "none", "--sound-input", str(said), "--json"
+            "call",
+            "--input",
+            "pattern",
+            "--output",
+            "none",
+            "--sound-input",
+            str(said),
+            "--seconds",
+            "5",
+            "--json",
         ) as one,
         command(
             "call", "--answer", *QUIET, "--sound-output", str(heard), "--seconds", "3", "--json"
