@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import random
+from itertools import groupby
 
+import av
+import numpy as np
 import pytest
 
 from receiver.screen import WAITING, Screen
 from talkcodec.clock import ManualClock
-from talkcodec.decoder import DecodedFrame
 from talkcodec.encoder import Encoder, EncoderConfig
+from talkcodec.media.sinks import ShownFrame
 from talkcodec.media.sources import builtin_source
 from talkcodec.types import Packet
 
@@ -30,7 +33,7 @@ class Room:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.shown: list[DecodedFrame] = []
+        self.shown: list[ShownFrame] = []
         self.banked: list[int] = []
         self.stuck = 0
         self.screen = Screen(
@@ -114,3 +117,51 @@ def test_a_broken_reference_asks_for_help(packets: list[Packet]) -> None:
     room.take(packets[1].data[:40])
     assert room.stuck == 1
     assert room.banked == []
+
+
+def picture(tick: int) -> av.VideoFrame:
+    """A grey picture of ordinary video, decoded from nowhere but of the right kind."""
+    grey = np.full((64, 64, 3), tick % 256, np.uint8)
+    return av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format="yuv420p")
+
+
+def test_video_takes_over_and_gives_back_by_tick(packets: list[Packet]) -> None:
+    room = Room()
+    motion = [packet for packet in packets if packet.kind == "motion"]
+    for packet in packets[: packets.index(motion[3])]:
+        room.take(packet.data)
+        room.wait(0.12 if packet.kind == "motion" else 0.0)
+    # Motion stops without a word; pictures come a tenth of a second later than motion did.
+    room.wait(0.1)
+    first = motion[3].tick
+    for tick in range(first, motion[6].tick):
+        room.screen.picture(tick, picture(tick), room.clock.now())
+        room.wait(0.04)
+    for packet in packets[packets.index(motion[6]) :]:
+        room.take(packet.data)
+        room.wait(0.12 if packet.kind == "motion" else 0.0)
+    room.wait(1.0)
+    modes = [mode for mode, _ in groupby(frame.mode for frame in room.shown)]
+    assert modes == ["motion", "video", "motion"]
+    assert room.screen.counts.switches == 2
+    video = [frame for frame in room.shown if frame.mode == "video"]
+    assert {frame.picture.shape for frame in video} == {(256, 256, 3)}
+    assert all(abs(int(frame.picture.mean()) - frame.tick) <= 3 for frame in video)
+    assert not any(frame.synthesised for frame in video)
+    # Only where pictures were made up for late ones does time go back, to what came.
+    came = ticks(room)[-len(video) - 10 :]
+    assert came == list(range(came[0], came[0] + len(came)))
+    assert [frame.tick for frame in video] == list(range(first, motion[6].tick))
+    assert room.screen.freezes.longest < 0.3
+
+
+def test_video_before_the_header_and_giants_are_dropped(packets: list[Packet]) -> None:
+    room = Room()
+    room.screen.picture(0, picture(0), 0.0)
+    room.take(packets[0].data)
+    giant = av.VideoFrame(4096, 64, "yuv420p")
+    room.screen.picture(1, giant, 0.0)
+    room.wait(1.0)
+    assert room.shown == []
+    assert room.screen.counts.early == 2
+    assert room.screen.counts.pictures == 2

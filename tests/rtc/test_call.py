@@ -31,6 +31,9 @@ from talkcodec.types import U8, FaceObservation, Frame, Mode
 
 CLOCK = SystemClock()
 
+#: Ticks by which pictures made up for late ones may be ahead of those.
+_GUESSED = 12
+
 
 @pytest.fixture(scope="module")
 def pictures() -> list[U8]:
@@ -118,7 +121,7 @@ async def test_both_ends_see_and_hear_each_other_in_both_modes(pictures: list[U8
     assert far.modes == ["video", "motion"]
     assert near.modes == []
     # Time does not go back; a picture made up for one that was late may give way to that.
-    assert all(one.tick <= two.tick for one, two in pairwise(far.shown))
+    assert all(one.tick < two.tick + _GUESSED for one, two in pairwise(far.shown))
     assert {frame.mode for frame in far.shown} == {"motion", "video"}
     assert {frame.picture.shape for frame in far.shown} == {(256, 256, 3)}
     for before, after in pairwise(far.shown):
@@ -178,7 +181,7 @@ async def test_another_connection_takes_over_without_a_new_start(pictures: list[
         near.sender.set_mode("motion")
         await until(lambda: far.receiver.mode == "motion")
         assert near.lost == far.lost == 0
-    assert all(one.tick <= two.tick for one, two in pairwise(far.shown))
+    assert all(one.tick < two.tick + _GUESSED for one, two in pairwise(far.shown))
     assert near.sender.report().references >= references
     assert far.receiver.report().invalid == 0
 

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that measure whole calls: that they measure, not what."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(module: str, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert isinstance(result, dict)
+    return result
+
+
+def test_jumps_and_beeps_are_found_in_what_comes_out() -> None:
+    result = run("talkcodec.cli.lipsync", "--seconds", "8", "--mode", "video")
+    assert result["mode"] == "video"
+    assert result["events"] >= 2
+    # A machine that is busy shows late; half of the time between two jumps is beyond doubt.
+    assert abs(result["offset_ms_median"]) < 400
+
+
+def test_a_short_soak_leaves_nothing_behind() -> None:
+    result = run(
+        "talkcodec.cli.soak",
+        "--minutes",
+        "0.2",
+        "--modes",
+        "3",
+        "--mutes",
+        "2",
+        "--reconnects",
+        "5",
+    )
+    assert result["left_behind"] == {"threads": 0, "tasks": 0}
+    assert result["rss_mb"]["end"] > 50
+    for end in result["ends"]:
+        assert end["connections"] >= 2
+        assert end["sound_blocks"] > 100
+    assert max(result["queues_most"][name] for name in ("frames", "lines", "inbox")) <= 64
