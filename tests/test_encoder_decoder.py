@@ -18,15 +18,17 @@ from talkcodec.bitstream import (
     StreamHeader,
     decode_group,
     encode_group,
+    parse_group_header,
 )
 from talkcodec.clock import Stopwatch
 from talkcodec.decoder import DecodedState, Decoder
 from talkcodec.encoder import CALL_RESEND, Encoder, EncoderConfig, GroupTrace
 from talkcodec.errors import BitstreamError, MissingReference, VersionError
 from talkcodec.motion.landmarks import inter_ocular
+from talkcodec.reference.codec import CodecId
 from talkcodec.reference.policy import RefreshConfig
 from talkcodec.render.measure import error_map, small_luma
-from talkcodec.types import F64, U8, Box, FaceObservation, Frame, Packet
+from talkcodec.types import F64, U8, Box, FaceObservation, Frame, Packet, StreamSettings
 
 MODEL = weights.shape_model()
 RATE = Fraction(25)
@@ -161,6 +163,54 @@ def test_groups_and_quantisers_are_honoured(group: int, quantiser: int) -> None:
     assert [len(c.states) for c in coded][:-1] == [group] * (len(coded) - 1)
     assert {c.quantiser for c in coded} == {quantiser}
     assert sum(len(c.states) for c in coded) == 9
+
+
+def test_settings_change_within_a_stream() -> None:
+    count = 60
+    encoder = Encoder(
+        EncoderConfig(startup=0.0), KnownFace([landmarks_at(i) for i in range(count)])
+    )
+    settings = {
+        0: StreamSettings(3),
+        20: StreamSettings(4, 2, redundancy=True, divisor=2),
+        45: StreamSettings(1, redundancy=True),
+    }
+    packets = [encoder.header()]
+    for frame in frames(count):
+        if frame.pts in settings:
+            encoder.adapt(settings[frame.pts])
+        packets += encoder.encode(frame)
+    states = decode(packets + encoder.flush())
+    fresh = [state.tick for state in states if state.fresh]
+    assert fresh == [*range(20), *range(21, 45, 2), *range(45, 60)]
+    # Copies reach back as far as whole groups fit four frames.
+    last = [state for state in states if state.tick >= 51]
+    assert sum(not state.fresh for state in last) >= 4 * 5
+    motion = [packet for packet in packets if packet.kind == "motion"]
+    assert {parse_group_header(p.data).count for p in motion if p.tick > 48} == {1}
+    assert {parse_group_header(p.data).quantiser for p in motion} == {0, 2}
+
+
+@pytest.mark.parametrize("codec", list(CodecId))
+def test_coarse_references_are_smaller_and_begin_with_a_key(codec: CodecId) -> None:
+    encoder = Encoder(
+        EncoderConfig(startup=0.0, codec=codec), KnownFace([landmarks_at(i) for i in range(40)])
+    )
+    packets = [encoder.header()]
+    for frame in frames(40):
+        if frame.pts == 12:
+            encoder.adapt(StreamSettings(coarse=True))
+        if frame.pts == 24:
+            encoder.request_reference()
+        packets += encoder.encode(frame)
+    references = [Reference.parse(p.data) for p in packets if p.kind == "reference"]
+    first, last = references[0], next(r for r in references if r.tick >= 24)
+    assert last.key
+    assert len(last.picture) < 0.85 * len(first.picture)
+    decoder = Decoder()
+    for packet in packets:
+        decoder.receive(packet.data)
+    assert last.sequence in decoder.references
 
 
 def test_frames_of_the_same_tick_are_dropped_and_gaps_are_kept() -> None:

@@ -20,6 +20,9 @@ REPORT_INTERVAL, LOSING, LATE = 2.0, 1.0, 0.2
 #: is remembered, and by which it must have become later still to be told again.
 _RISE, _MEMORY, _FURTHER = 0.08, 5.0, 0.04
 
+#: Packets remembered for that, of each size of group.
+_PACKETS = 512
+
 #: Packets missing since the last report that are worth another.
 _HOLES = 2
 
@@ -125,7 +128,7 @@ class ArrivalLog:
 
     def _later(self, count: int, transit: float, now: float) -> float:
         """Note a packet's ``transit`` and return how much later than the best of its kind it is."""
-        best = self._best.setdefault(count, deque())
+        best = self._best.setdefault(count, deque(maxlen=_PACKETS))
         while best and best[-1][1] >= transit:
             best.pop()
         best.append((now, transit))

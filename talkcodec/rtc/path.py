@@ -92,7 +92,7 @@ class PathMonitor:
         self._motion = 0
         self._clock: int | None = None
         self._unwrapped = 0.0
-        self._best: deque[tuple[float, float, int]] = deque()
+        self._best: deque[tuple[float, float, int]] = deque(maxlen=_REMEMBERED)
         self._counted: deque[tuple[int, int]] = deque()
         self._seen = (0, 0)  # motion packets sent and received up to the last report
         self._newest = 0.0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talkcodec.bitstream import Reference, StreamHeader, classify
+from talkcodec.bitstream import Arrival, PathReport, Reference, StreamHeader, classify
 from talkcodec.bitstream.control import Bye, Nack, RequestReference, Stream, serialize_control
 from talkcodec.bitstream.samples import sample_reference, sample_stream, sample_tables
 from talkcodec.clock import ManualClock
@@ -21,7 +22,7 @@ from talkcodec.rtc.link import LinkConfig, VirtualLink
 from talkcodec.rtc.messages import MAX_WAITING, Channel, greeting
 from talkcodec.rtc.receiving import ReceiverSession
 from talkcodec.rtc.sending import SenderSession
-from talkcodec.types import Packet
+from talkcodec.types import Packet, StreamSettings
 
 TABLES = sample_tables(8)
 STEP = 0.005
@@ -333,6 +334,29 @@ def test_waiting_messages_are_bounded() -> None:
         receiver.receive(b"\x80\x00\x00\x00", 0.0)
     assert len(receiver.packets()) == MAX_WAITING
     assert receiver.counts.overflowed == 6
+
+
+def test_a_flood_of_reports_leaves_the_sender_as_it_is() -> None:
+    sender = SenderSession(TABLES.hash, best=StreamSettings(3))
+    for tick in range(100):  # what the reports may be about
+        sender.send(Packet("motion", bytes((0x80, tick, 0, 0)) + bytes(30), tick))
+        sender.outgoing(0.0, 0)
+    rng = random.Random(0)
+    tracemalloc.start()
+    for number in range(3000):
+        arrivals = tuple(
+            Arrival(rng.randrange(200), rng.randrange(2**15), chunk=rng.random() < 0.5)
+            for _ in range(32)
+        )
+        held = tuple(rng.randrange(256) for _ in range(8))
+        report = PathReport(rng.randrange(2**32), rng.randrange(2**16), 0, arrivals, held)
+        sender.receive(report.serialize(), number * 1e-3)
+    held_bytes = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held_bytes < 400_000
+    assert len(sender.take_acknowledged()) <= 256
+    assert sender.outgoing(5.0, 0) == []
+    assert sender.rate.estimate >= sender.rate.config.least
 
 
 @given(st.lists(st.binary(max_size=60), max_size=30), st.randoms())
