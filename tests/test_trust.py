@@ -188,3 +188,51 @@ def test_the_worst_spot_is_a_mean_over_its_size() -> None:
 def test_the_oval_is_where_the_face_is() -> None:
     x, y = FACE[list(OVAL), :2].mean(0)
     assert look(with_spot(PORTRAIT, x, y, 12, (0, 255, 0))).face > 5
+
+
+def steps(*pictures: U8, pause: float = 0.04) -> float:
+    """Return the cut that is seen in the last of ``pictures``, ``pause`` seconds after the others."""
+    witness = Witness()
+    for index, picture in enumerate(pictures[:-1]):
+        witness.see(0.04 * index, picture)
+    end = 0.04 * (len(pictures) - 2)
+    witness.look(end, pictures[-2], FACE)
+    witness.see(end + pause, pictures[-1])
+    return witness.look(end + pause, pictures[-1], FACE).cut
+
+
+def swaying(count: int) -> list[U8]:
+    return [np.roll(PORTRAIT, round(2 * np.sin(i)), 1) for i in range(count)]
+
+
+STRANGER: U8 = np.ascontiguousarray(PORTRAIT[:, ::-1])
+
+
+def test_a_cut_to_somebody_else_is_a_step_and_motion_is_none() -> None:
+    assert steps(*swaying(12)) < 2
+    assert steps(*swaying(12), STRANGER) > 3.5
+
+
+def test_after_a_pause_anything_may_have_moved() -> None:
+    assert steps(*swaying(12), STRANGER, pause=0.5) == 0
+
+
+def test_another_exposure_is_no_cut() -> None:
+    assert steps(*swaying(12), (PORTRAIT * 0.7).astype(np.uint8)) < 2
+
+
+def test_another_window_is_no_cut() -> None:
+    witness = Witness()
+    for index, picture in enumerate(swaying(12)):
+        witness.see(0.04 * index, picture)
+    witness.reframed()
+    witness.see(0.48, np.ascontiguousarray(PORTRAIT[40:, 40:]))
+    assert witness.look(0.48, PORTRAIT[40:, 40:], FACE).cut < 2
+
+
+def test_a_cut_is_told_once() -> None:
+    witness = Witness()
+    for index, picture in enumerate([*swaying(12), STRANGER]):
+        witness.see(0.04 * index, picture)
+    assert witness.look(0.48, STRANGER, FACE).cut > 3.5
+    assert witness.look(0.60, STRANGER, FACE).cut == 0

@@ -65,7 +65,7 @@ def demo(
 
 def summarise(call: Call, files: list[Path]) -> dict[str, Any]:
     """Return the JSON object of ``--json``. Rates count everything sent, set-up included."""
-    payload = call.sent.payload_bytes
+    payload = call.sent.payload_bytes + call.media.video_bytes
     forward, back = call.wire.forward.offered_bytes, call.wire.back.offered_bytes
     return {
         "payload_kbps": _kbps(payload, call.seconds),
@@ -80,7 +80,7 @@ def summarise(call: Call, files: list[Path]) -> dict[str, Any]:
             "max": _quantile_ms(call.delays, 1.0),
         },
         "references": call.sent.references,
-        "mode_switches": 0,  # there is one mode so far: motion
+        "mode_switches": call.media.mode_switches,
         "files": [str(path) for path in files],
     }
 
@@ -192,6 +192,9 @@ def _print(call: Call, summary: dict[str, Any]) -> None:
     steps = f"{delay['p50']} ms median, {delay['p95']} ms for 95 %, {delay['max']} ms at most"
     typer.echo(f"call      {call.seconds:.1f} s, {frames}, first picture {first}, {freezes}")
     typer.echo(f"payload   {summary['payload_kbps']:.2f} kbit/s: {motion}, {references}")
+    if call.media.mode_switches:
+        video = f"{call.media.video_pictures} pictures, {call.media.video_bytes} B"
+        typer.echo(f"video     {video}, in {call.media.mode_switches} changes of mode")
     typer.echo(f"wire      {wire} (IP, UDP, DTLS, SCTP and set-up included)")
     typer.echo(f"delay     {steps if call.delays else 'of nothing'}, from camera to screen")
     for path in summary["files"]:

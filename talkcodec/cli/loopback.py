@@ -22,6 +22,7 @@ from talkcodec.clock import Clock, SystemClock
 from talkcodec.decoder import DecodedFrame
 from talkcodec.encoder import Encoder, EncoderConfig
 from talkcodec.rtc.link import LinkConfig
+from talkcodec.rtc.mediastats import SentMedia
 from talkcodec.rtc.recording import Recording
 from talkcodec.rtc.relay import UdpRelay, WireCounts
 from talkcodec.rtc.stats import ReceiverReport, SenderReport
@@ -43,12 +44,14 @@ class Call:
     ``seconds``: from the first captured frame to the last. ``delays``: seconds from capture to
     screen of every frame shown. ``first_picture``: seconds from the first capture to the first
     picture, None without one. ``wire``: every datagram of the connection, from its making.
+    ``media``: of the sender's ordinary video, where the face could not be drawn.
     """
 
     seconds: float
     delays: tuple[float, ...]
     first_picture: float | None
     sent: SenderReport
+    media: SentMedia
     received: ReceiverReport
     wire: WireCounts
 
@@ -139,6 +142,7 @@ async def loopback(
         delays=tuple(observer.delays),
         first_picture=None if first is None else first - begin,
         sent=sender.report(),
+        media=sender.media(),
         received=receiver.report(),
         wire=relay.counts,
     )
