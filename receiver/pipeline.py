@@ -73,7 +73,7 @@ class Receiver:
     with sound, in blocks of 20 ms without a gap, from the first on: pauses and losses are filled.
     Neither should wait. ``sound_latency``: seconds from ``play`` to the ear. ``on_mode`` is called
     on the worker thread before the first picture of another mode is shown. ``mark``: write into
-    pictures that are synthesised, in a corner, that they are.
+    pictures that are synthesised, in a corner, that they are; it may be changed at any time.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Receiver:
         self._inbox: Mailbox[_Arrival] = Mailbox(INBOX)
         self._show = show
         self._on_mode = on_mode
-        self._mark = mark
+        self.mark = mark
         self._screen = Screen(
             self._present,
             banked=lambda sequence: self._on_loop(self.session.banked, sequence),
@@ -301,7 +301,7 @@ class Receiver:
             self._mode = frame.mode
             if self._on_mode is not None:
                 self._on_mode(frame.mode)
-        self._show(marked_frame(frame) if self._mark else frame)
+        self._show(marked_frame(frame) if self.mark else frame)
 
     def _show_rest(self) -> None:
         """Show what has arrived, each frame at its time; the buffer bounds how long that is."""

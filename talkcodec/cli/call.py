@@ -77,6 +77,10 @@ def call(
     token_file: Token = None,
     tls_ca: Authority = None,
     mark: Marks = True,
+    web: Annotated[
+        bool, typer.Option("--web", help="Serve a page to talk in, to a browser of this machine.")
+    ] = False,
+    web_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8767,
     as_json: Json = False,
 ) -> None:
     """Call somebody. Without --stun and --turn nobody but server and peer is contacted.
@@ -97,8 +101,16 @@ def call(
 
     password = _secret(turn_password_file, "TALKCODEC_TURN_PASSWORD")
     token = _secret(token_file, "TALKCODEC_TOKEN")
+    place = MeetingPlace(signaling, room, answer, token, tls_ca)
+    if web:
+        from talkcodec.cli.web import serve
+        from talkcodec.web.caller import CallPlan
+
+        ice = ice_servers(stun or [], turn, turn_user, password)
+        serve(CallPlan(place, ice, mark, wait), web_port, _tell)
+        return
     plan = Plan(
-        MeetingPlace(signaling, room, answer, token, tls_ca),
+        place,
         MediaNames(input, output or default_output(), sound_input, sound_output, denoise),
         ice_servers(stun or [], turn, turn_user, password),
         seconds,

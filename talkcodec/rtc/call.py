@@ -26,6 +26,7 @@ from talkcodec.rtc.sending import SenderSession
 if TYPE_CHECKING:
     from talkcodec.rtc.binding import Binding
     from talkcodec.rtc.lines import Line
+    from talkcodec.rtc.wire import Wire
 
 #: Seconds that the transport has to send what waits when a call ends.
 _DRAIN = 0.5
@@ -80,7 +81,8 @@ class Call:
 
     ``ice_servers``: STUN and TURN; none by default. ``patience``: seconds to wait for another
     connection when one is gone, before the call ends; ``on_lost`` is called when that waiting
-    begins, so that signaling may call ``reconnect``, or ``offer`` and ``answer`` anew.
+    begins, so that signaling may call ``reconnect``, or ``offer`` and ``answer`` anew. ``wire``:
+    watches its datagrams.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Call:
         ice_servers: Sequence[IceServer] = (),
         patience: float = 0.0,
         on_lost: Callable[[], None] | None = None,
+        wire: Wire | None = None,
         clock: Clock | None = None,
     ) -> None:
         if sending is None and receiving is None:
@@ -100,7 +103,7 @@ class Call:
             None if sending is None else sending.session,
             None if receiving is None else receiving.session,
         )
-        make = partial(Peer, ice_servers=tuple(ice_servers))
+        make = partial(Peer, ice_servers=tuple(ice_servers), wire=wire)
         self._clock = clock or SystemClock()
         self._driver = Driver(self._session, self._clock, self._heard, make)
         self._patience = patience

@@ -55,11 +55,11 @@ _CANDIDATE = re.compile(
 )
 
 
-def screen(sdp: str) -> str:
+def screen(sdp: str, channels: int = 1) -> str:
     """Return ``sdp`` without the candidates that a call cannot use.
 
     Those are names instead of addresses (browsers hide local addresses behind ``.local``) and
-    everything that is not UDP.
+    everything that is not UDP. ``channels``: sections of data channels that there must be.
 
     Raises:
         SignalingError: it is no description of a call.
@@ -75,7 +75,7 @@ def screen(sdp: str) -> str:
     if strange is not None:
         raise _error("lines like a=value", repr(strange[:40]))
     _check_counts(lines)
-    _check_sections(lines)
+    _check_sections(lines, channels)
     _check_transport(lines)
     return "\r\n".join(line for line in lines if _usable(line)) + "\r\n"
 
@@ -90,7 +90,7 @@ def _check_counts(lines: list[str]) -> None:
         raise _error(f"at most {MAX_CANDIDATES} candidates", f"{len(candidates)}")
 
 
-def _check_sections(lines: list[str]) -> None:
+def _check_sections(lines: list[str], channels: int) -> None:
     kinds = []
     for line in lines:
         if not line.startswith("m="):
@@ -99,8 +99,11 @@ def _check_sections(lines: list[str]) -> None:
         if match is None or not re.fullmatch(_SECTIONS[match[1]], match[2]):
             raise _error("media of a call", repr(line[:60]))
         kinds.append(match[1])
-    if kinds.count("application") != 1 or len(kinds) != len(set(kinds)):
-        raise _error("data channels and at most one track of each kind", ", ".join(kinds) or "none")
+    if not kinds or kinds.count("application") != channels or len(kinds) != len(set(kinds)):
+        raise _error(
+            "data channels and at most one track of each kind",
+            ", ".join(kinds) or "none",
+        )
 
 
 def _check_transport(lines: list[str]) -> None:

@@ -8,6 +8,7 @@ trip of the reliable transport at the moment when it is slowest.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from talkcodec.rtc.binding import Binding
     from talkcodec.rtc.lines import Line
+    from talkcodec.rtc.wire import Tap, Wire
 
 #: Bytes that may wait in front of aiortc's congestion window, per unreliable channel. aiortc's
 #: own queue has no bound and would turn a slow path into growing delay: newest dropped beyond.
@@ -29,6 +31,8 @@ MAX_BACKLOG = 4000
 #: The same for the reliable channel, which carries little: a peer that takes so much no more is
 #: gone, or wants our memory.
 MAX_RELIABLE_BACKLOG = 64_000
+
+_OPUS = re.compile(r"a=rtpmap:(\d{1,3}) opus/")
 
 _UNRELIABLE: tuple[Channel, ...] = (Channel.MOTION, Channel.REFERENCE)
 
@@ -47,7 +51,8 @@ class Peer:
 
     ``ice_servers``: none by default, so nobody is asked unless the caller's network needs it.
     ``sound``, ``video``: lines beside the data channels, at rest. ``refused``: why we ended the
-    connection, if the other end asked too much of us.
+    connection, if the other end asked too much of us. ``wire``: watches its datagrams once it
+    stands.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Peer:
         on_message: Callable[[Channel, bytes], None],
         *,
         ice_servers: Sequence[IceServer] = (),
+        wire: Wire | None = None,
     ) -> None:
         from talkcodec.rtc.lines import Line
 
@@ -71,6 +77,8 @@ class Peer:
         self.refused: str | None = None
         self._watch = HoardWatch(self._connection, self._refuse)
         self._cutting: asyncio.Task[None] | None = None
+        self._wire = wire
+        self._tap: Tap | None = None
 
     def _create(self, channel: Channel) -> RTCDataChannel:
         unreliable = channel in _UNRELIABLE
@@ -154,6 +162,8 @@ class Peer:
     async def close(self) -> None:
         """End the connection; may be called again."""
         self._watch.close()
+        if self._tap is not None:
+            self._tap.close()
         for line in (self.sound, self.video):
             line.close()
         await self._connection.close()
@@ -177,7 +187,16 @@ class Peer:
         if all(channel.readyState == "open" for channel in self._channels.values()):
             for line in (self.sound, self.video):
                 line.settle()
+            self._let_watch()
             self._opened.set()
+
+    def _let_watch(self) -> None:
+        """Let the wire, if there is one, see what passes from now on."""
+        sctp = self._connection.sctp
+        if self._wire is None or self._tap is not None or sctp is None:
+            return
+        sound = _OPUS.search(self._connection.localDescription.sdp)
+        self._tap = self._wire.tap(sctp.transport.transport, int(sound[1]) if sound else None)
 
 
 def _connection(servers: Sequence[IceServer]) -> RTCPeerConnection:

@@ -43,11 +43,16 @@ class MeetingPlace:
 
 
 async def open_signaling(
-    place: MeetingPlace, *, tell: Callable[[str], None], show: Callable[[str], None]
+    place: MeetingPlace,
+    *,
+    tell: Callable[[str], None],
+    show: Callable[[str], None],
+    source: int | None = None,
 ) -> Signaling:
     """Open the way that ``place`` names.
 
-    ``tell`` is given what people want to know; ``show`` a line that they are to carry.
+    ``tell`` is given what people want to know; ``show`` a line that they are to carry. ``source``:
+    file descriptor from which the other side's lines come instead of standard input.
 
     Raises:
         InputError: the text names none.
@@ -57,7 +62,7 @@ async def open_signaling(
     if text == "paste":
         from talkcodec.rtc.signaling.paste import PasteSignaling
 
-        return PasteSignaling(offers=not place.answers, show=show, complain=tell)
+        return PasteSignaling(offers=not place.answers, show=show, complain=tell, source=source)
     if text.startswith(("ws://", "wss://")):
         from talkcodec.rtc.signaling.room import RoomConfig, RoomSignaling
 
