@@ -305,7 +305,8 @@ class Encoder:
         interval = float((tick - self._last_tick) / self.config.tick_rate)
         self._last_tick = tick
         picture = self.canvas(frame)
-        self._watch.see(float(frame.time), picture)
+        with self._stopwatch.stage("judge"):
+            self._watch.see(float(frame.time), picture)
         state = self._smoother(self._fit(landmarks), interval)
         bounds = self._window.bounds
         others = tuple(self._window.box_to_canvas(box) for box in seen.others)
@@ -365,7 +366,9 @@ class Encoder:
         last = samples[-1]
         with self._stopwatch.stage("analyse"):
             choice = self._analyst.choose(last, samples[0].tick, self._travelling)
-            if self._watch.look(self._time(last), last, choice):
+            with self._stopwatch.stage("judge"):
+                anew = self._watch.look(self._time(last), last, choice)
+            if anew:
                 self._begin_anew()
                 return []
             group = self._group(samples, choice)

@@ -191,7 +191,7 @@ def test_the_oval_is_where_the_face_is() -> None:
 
 
 def steps(*pictures: U8, pause: float = 0.04) -> float:
-    """Return the cut that is seen in the last of ``pictures``, ``pause`` seconds after the others."""
+    """Return the cut seen in the last of ``pictures``, ``pause`` seconds after the others."""
     witness = Witness()
     for index, picture in enumerate(pictures[:-1]):
         witness.see(0.04 * index, picture)

@@ -3,7 +3,8 @@
 
 Each canvas size runs in a process of its own, so that its peak memory is its own, and on one core
 unless told otherwise: what a call may count on. Frames are drawn beforehand. ``track``, ``fit``,
-``encode`` (analysis and redundancy included) and ``reference encode`` are the sender's stages,
+``encode`` (analysis and redundancy included), ``judge`` (whether the face can be drawn at all: a
+little every frame, more every group) and ``reference encode`` are the sender's stages,
 ``decode``, ``restore`` (once a reference), ``flow``, ``generate`` and ``compose`` the receiver's.
 """
 
@@ -22,7 +23,7 @@ from talkcodec.errors import TalkcodecError
 from talkcodec.names import DEFAULT_RENDERER, RendererName
 
 STAGES = (
-    "track", "fit", "encode", "analyse", "reference encode", "decode", "restore", "flow",
+    "track", "fit", "encode", "analyse", "judge", "reference encode", "decode", "restore", "flow",
     "generate", "compose",
 )  # fmt: skip
 
@@ -41,12 +42,13 @@ def measure(size: int, seconds: float, renderer: RendererName = DEFAULT_RENDERER
     from talkcodec.encoder import Encoder, EncoderConfig
     from talkcodec.face import open_tracker
     from talkcodec.media.sources import builtin_source
+    from talkcodec.modes import ModeConfig
 
     cv2.setNumThreads(1)
     frames = list(builtin_source(seconds, size))
     sender, receiver, clock = Stopwatch(), Stopwatch(), SystemClock()
     drawn = 0
-    config = EncoderConfig(size=size, redundancy=True, renderer=renderer)
+    config = EncoderConfig(size=size, redundancy=True, renderer=renderer, modes=ModeConfig())
     with closing(open_tracker()) as tracker:
         encoder = Encoder(config, tracker, sender)
         decoder = Decoder(receiver, renderer)
