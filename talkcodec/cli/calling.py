@@ -17,19 +17,14 @@ from sender import Capture, Sender
 from talkcodec.cli.callmedia import CallMedia, MediaNames, open_media
 from talkcodec.clock import SystemClock
 from talkcodec.encoder import EncoderConfig
-from talkcodec.errors import SignalingError, TalkcodecError
+from talkcodec.errors import TalkcodecError
 from talkcodec.media.sound import SoundBlock
 from talkcodec.media.window import WindowSink
-from talkcodec.rtc.call import Call
-from talkcodec.rtc.liveness import Liveness
+from talkcodec.rtc.conversation import Conversation
 from talkcodec.rtc.peer import IceServer
 from talkcodec.rtc.signaling.choose import MeetingPlace, open_signaling
-from talkcodec.rtc.signaling.meeting import Meeting, MeetingConfig
 from talkcodec.rtc.signaling.protocol import Signaling
 from talkcodec.types import Frame
-
-#: Seconds that a lost connection may take to be made again before the call ends.
-PATIENCE = 60.0
 
 _REDRAW = 0.02
 
@@ -65,7 +60,7 @@ async def take_part(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]:
         signaling = await open_signaling(plan.place, tell=tell, show=_show(tell))
         one = _End(plan, media, signaling, tell)
         stack.push_async_callback(one.close)
-        words = await _before(stop, one.meeting.connect())
+        words = await _before(stop, one.conversation.connect())
         tell(f"connected; both sides should read: {words}")
         ended = await one.talk(stop)
         tell(f"ended: {ended}")
@@ -97,19 +92,12 @@ class _End:
             mark=plan.mark,
             clock=self._clock,
         )
-        self._call = Call(
+        self.conversation = Conversation(
             self._sender,
             self._receiver,
-            ice_servers=plan.ice_servers,
-            patience=PATIENCE if signaling.lasts else 0.0,
-            on_lost=self._lost,
-            clock=self._clock,
-        )
-        self._lasts = signaling.lasts
-        self.meeting = Meeting(
             signaling,
-            self._call,
-            config=MeetingConfig(arrival=plan.arrival, patience=PATIENCE),
+            ice_servers=plan.ice_servers,
+            arrival=plan.arrival,
             tell=tell,
             clock=self._clock,
         )
@@ -125,10 +113,9 @@ class _End:
             "time is over": self._time(),
             "the input ended": dry.wait(),
             "the window was closed": self._watch(),
-            "the other side left, or the connection is gone": self._call.ended(),
+            "the other side left, or the connection is gone": self.conversation.ended(),
         }
         tasks = {asyncio.ensure_future(end): reason for reason, end in ends.items()}
-        helpers = [asyncio.create_task(self._keep()), asyncio.create_task(self._listen())]
         captures = self._captures(dry)
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -139,14 +126,13 @@ class _End:
             self._lasted = self._clock.now() - self._begun
             for capture in captures:
                 await asyncio.to_thread(capture.close)
-            for task in (*tasks, *helpers):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *helpers, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self) -> None:
         """End the call, then leave the meeting."""
-        await self._call.close()
-        await self.meeting.close()
+        await self.conversation.close()
 
     def result(self, words: str, ended: str) -> dict[str, Any]:
         """Return the JSON object of ``--json``."""
@@ -159,7 +145,7 @@ class _End:
             "words": words,
             "seconds": round(self._lasted, 2),
             "ended": ended,
-            "connections": self._call.connections,
+            "connections": self.conversation.call.connections,
             "frames_sent": sent.frames_encoded if sent else 0,
             "frames_shown": received.frames_shown,
             "freezes_over_200ms": received.freezes,
@@ -185,7 +171,7 @@ class _End:
 
         def done(failure: Exception | None) -> None:
             # Where the call has ended, the source ended with it.
-            if failure is not None and not self._call.is_over:
+            if failure is not None and not self.conversation.call.is_over:
                 self._tell(f"input: {failure}")
 
         def last(failure: Exception | None) -> None:
@@ -201,23 +187,6 @@ class _End:
         for capture in captures:
             capture.start()
         return captures
-
-    def _lost(self) -> None:
-        self.meeting.lose()
-
-    async def _keep(self) -> None:
-        """Make the connection again whenever it is lost, as long as there is a way to."""
-        if not self._lasts:
-            return
-        try:
-            await self.meeting.keep()
-        except SignalingError as error:
-            # The call goes on, and ends when its connection does.
-            self._tell(f"no way left to make a lost connection again: {error}")
-
-    async def _listen(self) -> None:
-        if self._lasts:
-            await Liveness(self._call, self._lost, self._clock).run()
 
     async def _time(self) -> None:
         await asyncio.sleep(self._plan.seconds if self._plan.seconds is not None else math.inf)
