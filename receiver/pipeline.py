@@ -157,7 +157,7 @@ class Receiver:
     def report(self) -> ReceiverReport:
         """Return the totals so far."""
         session, screen = self.session.counts, self._screen
-        playout = screen.playout.counts if screen.playout else None
+        playout = screen.playout.counts if screen.playout is not None else None
         return ReceiverReport(
             timestamp=self._clock.now(),
             groups=session.groups,
@@ -174,7 +174,7 @@ class Receiver:
             freezes=screen.freezes.freezes,
             longest_freeze=screen.freezes.longest,
             concealed=screen.counts.concealed,
-            playout_time=screen.playout.waits if screen.playout else 0.0,
+            playout_time=screen.playout.waits if screen.playout is not None else 0.0,
             draw_time=screen.draw_time,
         )
 
@@ -231,7 +231,7 @@ class Receiver:
             self._incoming.note(notice)
             if isinstance(notice, SoundTime) and self._sound is not None:
                 self._sound.set_time(notice)
-        waits = self._screen.playout.waits if self._screen.playout else 0.0
+        waits = self._screen.playout.waits if self._screen.playout is not None else 0.0
         self.session.fare(waits, self._screen.held)
 
     def over(self, _reason: str) -> None:

@@ -116,7 +116,7 @@ class Screen:
     def draw_due(self) -> None:
         """Draw and show the newest frame whose time has come, if there is one."""
         begin = self._clock.now()
-        due = self.playout.due(begin + self._lead) if self.playout else None
+        due = self.playout.due(begin + self._lead) if self.playout is not None else None
         due = due or self._made_up()
         if due is None:
             return

@@ -32,6 +32,7 @@ from talkcodec.rtc.mailbox import Mailbox
 from talkcodec.rtc.marks import SOUND_STEP, stamp, video_step
 from talkcodec.rtc.mediastats import SentMedia
 from talkcodec.rtc.messages import Channel
+from talkcodec.rtc.rate import RateConfig
 from talkcodec.rtc.references import PaceConfig
 from talkcodec.rtc.sending import SenderSession
 from talkcodec.rtc.stats import SenderReport
@@ -65,6 +66,7 @@ class Sender:
         *,
         tracker: FaceTracker | None = None,
         pace: PaceConfig | None = None,
+        rate: RateConfig | None = None,
         fallback: FallbackConfig | None = None,
         sound_rate: int = 20_000,
         on_frame: Callable[[Encoder, Frame], None] | None = None,
@@ -78,7 +80,7 @@ class Sender:
         self._open = partial(Encoder, self.config, tracker, stopwatch)
         self._encoder: Encoder | None = None
         best = StreamSettings(self.config.group, self.config.quantiser, self.config.redundancy)
-        self.session = SenderSession(weights.tables().hash, pace, best=best)
+        self.session = SenderSession(weights.tables().hash, pace, best=best, rate=rate)
         self._loop = asyncio.get_running_loop()
         self._on_frame = on_frame
         self._frames: Mailbox[Frame] = Mailbox(1)
