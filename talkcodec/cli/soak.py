@@ -26,7 +26,6 @@ from sender import Capture, Sender
 from talkcodec.cli.pair import connected, introduce
 from talkcodec.clock import Clock, SystemClock
 from talkcodec.encoder import EncoderConfig
-from talkcodec.errors import TalkcodecError
 from talkcodec.media.sinks import ShownFrame
 from talkcodec.media.sound import SoundBlock, tone
 from talkcodec.media.sources import builtin_source
@@ -60,12 +59,13 @@ class End:
 
     def __init__(self, pictures: list[Frame], config: SoakConfig, clock: Clock) -> None:
         self.shown = self.played = 0
+        self.failure: str | None = None
         self.sender = Sender(EncoderConfig(tick_rate=_TICK_RATE, redundancy=True), clock=clock)
         self.receiver = Receiver(self._show, play=self._play, clock=clock)
         self.call = Call(self.sender, self.receiver, patience=30.0, clock=clock)
         self._captures = (
-            Capture(_rocking(pictures, config.seconds), self.sender.put, _ignore, clock),
-            Capture(tone(config.seconds, 220), self.sender.put_sound, _ignore, clock),
+            Capture(_rocking(pictures, config.seconds), self.sender.put, self._note, clock),
+            Capture(tone(config.seconds, 220), self.sender.put_sound, self._note, clock),
         )
 
     def start(self) -> None:
@@ -80,6 +80,11 @@ class End:
         """Return how much waits, and where."""
         waiting = self.sender.queues() | self.receiver.queues()
         return waiting | {"transport_bytes": self.call.backlog}
+
+    def _note(self, failure: Exception | None) -> None:
+        """A source has ended, or the call has under it."""
+        if failure is not None:
+            self.failure = str(failure)
 
     def _show(self, _frame: ShownFrame) -> None:
         self.shown += 1
@@ -139,11 +144,6 @@ def _rocking(pictures: list[Frame], seconds: float) -> Iterator[Frame]:
         yield Frame(pictures[min(place, period - place)].picture, tick, 1 / _TICK_RATE)
 
 
-def _ignore(failure: Exception | None) -> None:
-    if failure is not None and not isinstance(failure, TalkcodecError):
-        raise failure
-
-
 def _footprint() -> dict[str, Any]:
     """Return what this process holds now."""
     statm = Path("/proc/self/statm")
@@ -167,6 +167,7 @@ def _report(end: End, seconds: float) -> dict[str, Any]:
         "mode_switches": media.mode_switches,
         "connections": end.call.connections,
         "loss": end.sender.report().loss,
+        "failure": end.failure,
     }
 
 

@@ -50,6 +50,7 @@ def test_a_short_soak_leaves_nothing_behind() -> None:
     assert result["left_behind"] == {"threads": 0, "tasks": 0}
     assert result["rss_mb"]["end"] > 50
     for end in result["ends"]:
+        assert end["failure"] is None
         assert end["connections"] >= 2
         assert end["sound_blocks"] > 100
     assert max(result["queues_most"][name] for name in ("frames", "lines", "inbox")) <= 64
