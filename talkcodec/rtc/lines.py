@@ -12,7 +12,8 @@ Packets are encoded by us: aiortc's own encoders start at 250 kbit/s for video a
 One thing of aiortc's we cannot use as it is. Its jitter buffer for sound holds four packets back,
 and after a loss up to sixteen, for good, and throws away whole ones around each gap: at 5 % loss
 47 % of the blocks were missing and the rest came 300 ms late. ``SoundPlayout`` orders and waits
-by itself, so sound passes by that buffer; see ``_Passage``.
+by itself, so sound passes by that buffer; see ``_Passage``. That for video waits for 512 packets
+after one whose repetition was lost too, which at our rates is 20 s and more; ours waits for 64.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from aiortc import (
     RTCIceTransport,
     RTCRtpSender,
 )
-from aiortc.jitterbuffer import JitterFrame
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.mediastreams import MediaStreamError
 from aiortc.utils import uint16_gt
 
@@ -109,14 +110,14 @@ class _Passage:
         return False, JitterFrame(data, packet.timestamp) if data else None
 
 
-def _pass_by_the_jitter_buffer(receiver: RTCRtpReceiver) -> None:
-    """Give ``receiver`` a passage. aiortc has no setting for it, and this is no promise of its.
+def _set_jitter_buffer(receiver: RTCRtpReceiver, kind: LineKind) -> None:
+    """Give ``receiver`` a buffer of ours. aiortc has no setting for it, and never promised one.
 
-    Where the attribute is gone sound comes as aiortc sees fit, later and with longer gaps.
+    Where the attribute is gone media come as aiortc sees fit, later and with longer gaps.
     """
     name = "_RTCRtpReceiver__jitter_buffer"
     if hasattr(receiver, name):
-        setattr(receiver, name, _Passage())
+        setattr(receiver, name, _Passage() if kind == "audio" else JitterBuffer(64, is_video=True))
 
 
 class Line:
@@ -134,8 +135,7 @@ class Line:
         capable = RTCRtpSender.getCapabilities(kind).codecs
         chosen = [codec for codec in capable if codec.mimeType == _CODECS[kind]]
         self._transceiver.setCodecPreferences(chosen)
-        if kind == "audio":
-            _pass_by_the_jitter_buffer(self._transceiver.receiver)
+        _set_jitter_buffer(self._transceiver.receiver, kind)
         self._nowhere: RTCDtlsTransport | None = None
         self._sending = False
         self._parking: asyncio.TimerHandle | None = None
