@@ -22,6 +22,10 @@ _GROUP_HEADER = 4
 #: Packets of which one, it is thought, finds the path idle.
 _ALONE = 6
 
+#: Frames of a packet that loss calls for, the worst first: ``RateConfig.protect``. The smaller
+#: they are, the more of them have to get lost in a row before a frame and all its copies are gone.
+_PROTECTED = (1, 2)
+
 #: Packets out of which a loss is worth protecting against.
 _COUNTED = 20
 
@@ -38,12 +42,12 @@ class RateConfig:
     above twice what arrived. ``share``: of the estimate that is used at all; ``references``: of
     that what motion leaves to references, up to ``references_most``. ``patience``: seconds on a
     rung before a better one is tried, doubled up to ``patience_most`` when that failed within
-    ``trial`` seconds. ``headroom``: by which the estimate must exceed a better rung. ``protect``,
-    ``relax``: loss from which packets are made smaller and more frequent, and below which they no
-    longer are. ``coarse``: pace of references below which they are coded coarsely, and above
-    which no longer. ``silence``: seconds without a report after which the path is taken for nearly
-    dead. ``both``: bits per second that the call may take, both ways, acknowledgements included;
-    None: as many as the path carries.
+    ``trial`` seconds. ``headroom``: by which the estimate must exceed a better rung. ``protect``:
+    loss from which packets hold one frame only, and two, where there is room, and below which
+    they no longer do. ``coarse``: pace of references below which they are coded coarsely, and
+    above which no longer. ``silence``: seconds without a report after which the path is taken for
+    nearly dead. ``both``: bits per second that the call may take, both ways, acknowledgements
+    included; None: as many as the path carries.
     """
 
     start: float = 100_000.0
@@ -59,8 +63,7 @@ class RateConfig:
     patience_most: float = 60.0
     trial: float = 5.0
     headroom: float = 1.25
-    protect: float = 0.12
-    relax: float = 0.06
+    protect: tuple[tuple[float, float], ...] = ((0.22, 0.16), (0.12, 0.06))
     coarse: tuple[float, float] = (30_000.0, 50_000.0)
     silence: float = 6.0
     both: float | None = None
@@ -95,7 +98,8 @@ class RateController:
         self._frame_bytes = 10.0
         self._queue = 0.0
         self._full = False
-        self._protected = self._coarse = False
+        self._smallest: int | None = None
+        self._coarse = False
         self._updated: float | None = None
         self._changed = float("-inf")
         self._climbed = float("-inf")
@@ -166,9 +170,7 @@ class RateController:
         self._updated = self._heard = now
         self.loss, self._queue = path.loss, path.queue
         if path.counted >= _COUNTED:
-            self._protected = path.loss >= (
-                self.config.relax if self._protected else self.config.protect
-            )
+            self._smallest = self._protection(path.loss)
         self._estimate(path, elapsed)
         self._choose(now)
         coarse = self.config.coarse
@@ -239,11 +241,22 @@ class RateController:
                 return place
         return len(self._rungs) - 1
 
+    def _protection(self, loss: float) -> int | None:
+        """Return the group size that ``loss`` calls for, None where it calls for nothing."""
+        for (begin, end), group in zip(self.config.protect, _PROTECTED, strict=True):
+            held = self._smallest is not None and self._smallest <= group
+            if loss >= (end if held else begin):
+                return group
+        return None
+
     def _guarded(self, settings: StreamSettings) -> StreamSettings:
         """Make packets smaller and more frequent where many are lost and there is room."""
-        if not self._protected or settings.group <= 2:
-            return replace(settings, redundancy=settings.redundancy or self._protected)
-        guarded = replace(settings, group=2, redundancy=True)
-        fits = self.cost(guarded) <= self.config.share * self.estimate / 2
-        fits &= self.config.both is None
-        return guarded if fits else replace(settings, redundancy=True)
+        if self._smallest is None:
+            return settings
+        guarded = replace(settings, redundancy=True)
+        for group in range(self._smallest, settings.group):
+            smaller = replace(guarded, group=group)
+            fits = self.cost(smaller) <= self.config.share * self.estimate / 2
+            if fits and self.config.both is None:
+                return smaller
+        return guarded

@@ -19,7 +19,7 @@ from talkcodec.bitstream.erasure import MAX_PARITY
 from talkcodec.rtc.path import MESSAGE_OVERHEAD
 
 #: Part of the references that may need a repair, and loss that is assumed until it is known.
-REPAIRED, LOSS = 0.02, 0.03
+REPAIRED, LOSS = 0.005, 0.03
 
 # Parity is at most this part of the data: beyond, repairs cost less.
 _MOST_PARITY = 0.6
@@ -68,7 +68,8 @@ class PaceConfig:
 def parity_for(count: int, loss: float) -> int:
     """Return the pieces of parity with which ``count`` of data arrive despite ``loss`` (0 to 1).
 
-    Chosen so that at most 2 % need a repair, and never more than 16 or 60 % of the data.
+    Chosen so that one in two hundred needs a repair: what turns out not to be needed is hardly
+    ever sent. Never more than 16 or 60 % of the data.
     """
     most = min(MAX_PARITY, max(1, round(_MOST_PARITY * count)))
     for parity in range(most):

@@ -66,6 +66,7 @@ def heavy_loss(seconds: float = 300.0, seed: int = 0) -> Row:
     references = tuple((20.0 * number, LATER) for number in range(1, round(seconds / 20)))
     link = parse_link("loss=0.3,rtt=50")
     log = Simulation(SimulationConfig(link, seconds, references=references, seed=seed)).run()
+    wire = sum(log.wire[-1][way] for way in (1, 2)) * 8e-3 / log.wire[-1][0]
     gaps, fresh = _gaps(log), [age <= 2 * group for _, age, group in log.ages]
     share = sum(fresh) / len(fresh)
     return {
@@ -75,6 +76,7 @@ def heavy_loss(seconds: float = 300.0, seed: int = 0) -> Row:
         "without_concealment": sum(gap > FREEZE for gap in _gaps(log, concealed=False)),
         "shown_within_two_groups": round(share, 4),
         "delay_ms": _quantiles(_delays(log)),
+        "wire_kbps_both": round(wire, 1),
         "wanted": "no freeze over 200 ms, 97 % of frame times within two groups",
         "met": max(gaps) <= FREEZE and share >= 0.97,
     }
@@ -106,7 +108,7 @@ def references(calls: int = 6) -> Row:
         "at_40_kbps": tight,
         "wanted": "motion <= 60 ms over half the round trip, reference <= 1.5 s at 40 kbit/s",
         "met": free["motion_over_half_rtt_ms"]["max"] <= 60
-        and tight["reference_ms"]["median"] <= 1500,
+        and tight["reference_ms"]["max"] <= 1500,
     }
 
 

@@ -91,7 +91,19 @@ def test_loss_makes_packets_smaller_with_hysteresis() -> None:
     assert path.run(replace(GOOD, loss=0.08), 5).group == 3
     assert path.run(replace(GOOD, loss=0.15), 5).group == 2
     assert path.run(replace(GOOD, loss=0.08), 5).group == 2
+    assert path.run(replace(GOOD, loss=0.25), 5).group == 1
+    assert path.run(replace(GOOD, loss=0.18), 5).group == 1
+    assert path.run(replace(GOOD, loss=0.1), 5).group == 2
     assert path.run(replace(GOOD, loss=0.02), 5).group == 3
+
+
+def test_where_there_is_no_room_loss_makes_packets_no_smaller() -> None:
+    path = Path()
+    path.control.estimate = 40_000.0
+    settings = path.run(replace(GOOD, loss=0.3, received=8_000.0), 2)
+    assert (settings.group, settings.redundancy) == (2, True)
+    path.control.estimate = 15_000.0
+    assert path.run(replace(GOOD, loss=0.3, received=8_000.0), 2).group >= 3
 
 
 def test_loss_out_of_few_packets_is_no_loss() -> None:

@@ -166,7 +166,7 @@ def test_a_wrong_pace_is_refused(wrong: dict[str, float]) -> None:
 
 def test_parity_grows_with_loss_and_is_bounded() -> None:
     assert parity_for(8, 0.0) == 0
-    assert [parity_for(8, loss) for loss in (0.01, 0.05, 0.1, 0.3)] == [1, 2, 3, 5]
+    assert [parity_for(8, loss) for loss in (0.01, 0.05, 0.1, 0.3)] == [1, 3, 4, 5]
     assert parity_for(1, 0.9) == 1
     assert parity_for(64, 0.9) == 16
 
@@ -176,7 +176,7 @@ def test_so_much_parity_makes_repairs_rare(loss: float) -> None:
     rng = random.Random(1)
     parity = parity_for(8, loss)
     lost = sum(sum(rng.random() < loss for _ in range(8 + parity)) > parity for _ in range(4000))
-    assert lost / 4000 < 0.03
+    assert lost / 4000 < 0.01
 
 
 def test_chunks_are_small_where_motion_would_wait_long_behind_them() -> None:
