@@ -54,6 +54,7 @@ class Call:
     media: SentMedia
     received: ReceiverReport
     wire: WireCounts
+    mode_switches: int
 
 
 class Observer:
@@ -145,6 +146,7 @@ async def loopback(
         media=sender.media(),
         received=receiver.report(),
         wire=relay.counts,
+        mode_switches=sender.media().mode_switches,
     )
 
 
