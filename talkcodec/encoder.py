@@ -267,8 +267,6 @@ class Encoder:
         returned = self._identity is not None and away > NEW_FACE
         if not (moved or returned):
             return []
-        if moved:
-            self._watch.reframed()
         out = self._close_group()
         self._waiting.clear()
         self._smoother.reset()
@@ -305,8 +303,6 @@ class Encoder:
         interval = float((tick - self._last_tick) / self.config.tick_rate)
         self._last_tick = tick
         picture = self.canvas(frame)
-        with self._stopwatch.stage("judge"):
-            self._watch.see(float(frame.time), picture)
         state = self._smoother(self._fit(landmarks), interval)
         bounds = self._window.bounds
         others = tuple(self._window.box_to_canvas(box) for box in seen.others)

@@ -23,7 +23,7 @@ covered          light or contrast fell: the lens is covered, or the light went 
 second_face      another face nearly as large as ours, or larger
 hidden_face      a spot of the face that no reference explains: a hand, something held before it
 new_object       a spot beside the face that is far worse than it used to be; doubtful at most
-another_person   hardly anything of the face is explained, or the whole picture changed in one step
+another_person   hardly anything of the face is explained
 unsure           the tracker does not trust itself
 stale            doubtful for long, although references were sent faster
 ===============  ===================================================================================
@@ -79,11 +79,10 @@ class ModeConfig:
 
     away: float = 0.16
     unsure: float = 0.5
-    face: float = 6.0
+    face: float = 7.0
     turned: float = 1.5
     rest: float = 60.0
     whole: float = 10.0
-    cut: float = 3.2
     rival: float = 0.5
     light: float = 0.55
     detail: float = 0.5
@@ -263,15 +262,12 @@ def judge(evidence: Evidence, config: ModeConfig) -> dict[Reason, float]:
     hidden = _share(evidence.face, config.face * turned)
     whole = _share(evidence.whole, config.whole * turned)
     everywhere = whole >= 1 and evidence.whole >= _EVERYWHERE * evidence.face
-    other = max(whole, hidden) if everywhere else whole
-    if evidence.cut >= config.cut:  # seen once, by its nature
-        other = _MOST
     return {
         "none": 0.0,
         "no_face": _share(evidence.away, config.away),
         "covered": fallen,
         "second_face": _share(evidence.rival, config.rival),
-        "another_person": other,  # before the next one: of equals it wins
+        "another_person": max(whole, hidden) if everywhere else whole,  # of equals the first wins
         "hidden_face": hidden,
         "new_object": min(_share(evidence.rest, config.rest), _BESIDE),
         "unsure": _fall(sure, config.unsure),

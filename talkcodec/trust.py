@@ -14,9 +14,6 @@ person's mouth moves as well as ours. So each signal looks for one kind of failu
 * ``turn``: radians between the head and the chosen reference's: what turns into view is not
   explained either, and is no failure;
 * ``whole``: the mean of that over all of the face, high where somebody else sits there now;
-* ``cut``: how much more the picture changed from one frame to the next than it usually does, the
-  most since the last look. Somebody in the same light, with a like face, is explained by our
-  references only too well, but cannot take our place without a step in the picture;
 * ``rival``: height of the largest other face in view, as a share of ours;
 * ``light``, ``detail``: mean and contrast of the picture against the seconds before, which fall
   together when a lens is covered, and the second alone when a bright finger covers it.
@@ -53,10 +50,6 @@ MEMORY = 4.0
 #: Weight of lips and eyes, whose own motion uncovers what no reference may show.
 FEATURES = 0.4
 
-#: Change from frame to frame, in 8-bit steps, that a still picture's noise makes.
-STIR = 1.5
-#: Seconds between two frames after which anything may have changed.
-PAUSE = 0.25
 #: Thumbnails of references that are kept: as many as a bank may hold.
 KEPT = 8
 
@@ -79,7 +72,6 @@ class Evidence:
     rest: float = float("nan")
     turn: float = float("nan")
     whole: float = float("nan")
-    cut: float = 0.0
     rival: float = 0.0
     light: float = 1.0
     detail: float = 1.0
@@ -153,40 +145,6 @@ def worst_spot(beyond: F32, where: Bool, size: float) -> float:
 
 
 @dataclass(slots=True)
-class _Cuts:
-    """Compares each thumbnail with the one before, and that with what is usual."""
-
-    _before: F32 | None = None
-    _time: float = 0.0
-    _usual: float | None = None
-    _worst: float = 0.0
-
-    def see(self, time: float, thumb: U8) -> None:
-        """Take note of the next frame."""
-        now = thumb.astype(np.float32)
-        now *= 128 / (float(now.mean()) + 1)  # another exposure is no cut
-        before, self._before = self._before, now
-        paused, self._time = time - self._time > PAUSE, time
-        if before is None or paused:
-            return
-        change = float(cv2.absdiff(now, before).max(2).mean())
-        usual = change if self._usual is None else self._usual
-        self._worst = max(self._worst, change / (usual + STIR))
-        # A cut hardly counts, motion does at once: where somebody moves, somebody moves on.
-        sudden = change > 3 * (usual + STIR)
-        self._usual = 0.97 * usual + 0.03 * change if sudden else max(change, 0.9 * usual)
-
-    def reframed(self) -> None:
-        """The next frame has another window: there is nothing to compare it with."""
-        self._before = None
-
-    def take(self) -> float:
-        """Return the worst change since this was last asked."""
-        worst, self._worst = self._worst, 0.0
-        return worst
-
-
-@dataclass(slots=True)
 class Witness:
     """Gathers the evidence of one stream."""
 
@@ -199,15 +157,6 @@ class Witness:
     _rest: float | None = None
     _rest_at: float = 0.0
     _last: Evidence = Evidence(0.0)
-    _cuts: _Cuts = field(default_factory=_Cuts)
-
-    def see(self, time: float, picture: U8) -> None:
-        """See a canvas ``picture`` (S, S, 3) with a face; call it for every such frame."""
-        self._cuts.see(time, thumbnail(picture))
-
-    def reframed(self) -> None:
-        """The canvas is another part of the camera's picture from now on."""
-        self._cuts.reframed()
 
     def absent(self, time: float, picture: U8) -> Evidence:
         """Return what a canvas ``picture`` (S, S, 3) without a face at ``time`` seconds says.
@@ -215,9 +164,7 @@ class Witness:
         What compares with references is as it was in the last look at a face: a hand that hides
         so much of it that nobody is found any more has not gone away.
         """
-        thumb = thumbnail(picture)
-        self._cuts.see(time, thumb)
-        light, detail = self._brightness(time, thumb)
+        light, detail = self._brightness(time, thumbnail(picture))
         if self._first is None:
             self._first = time
         away = time - (self._first if self._seen_at is None else self._seen_at)
@@ -226,7 +173,6 @@ class Witness:
             time=time,
             away=away,
             sure=0.0,
-            cut=self._cuts.take(),
             rival=0.0,
             light=light,
             detail=detail,
@@ -265,7 +211,6 @@ class Witness:
             rest=rest,
             turn=float("nan") if choice is None else choice.turn,
             whole=whole,
-            cut=self._cuts.take(),
             rival=_rival(landmarks, others),
             light=light,
             detail=detail,

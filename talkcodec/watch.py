@@ -43,15 +43,6 @@ class Watch:
         """Whether references are of use: motion is shown, or is being prepared."""
         return self._policy.drawing
 
-    def see(self, time: float, picture: U8) -> None:
-        """See a canvas ``picture`` (S, S, 3) with a face; call it for every such frame."""
-        if self._on:
-            self._witness.see(time, picture)
-
-    def reframed(self) -> None:
-        """The canvas is another part of the camera's picture from now on."""
-        self._witness.reframed()
-
     def absent(self, time: float, picture: U8) -> None:
         """See a canvas ``picture`` (S, S, 3) without a face at ``time`` seconds."""
         if self._on:

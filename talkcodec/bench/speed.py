@@ -3,8 +3,8 @@
 
 Each canvas size runs in a process of its own, so that its peak memory is its own, and on one core
 unless told otherwise: what a call may count on. Frames are drawn beforehand. ``track``, ``fit``,
-``encode`` (analysis and redundancy included), ``judge`` (whether the face can be drawn at all: a
-little every frame, more every group) and ``reference encode`` are the sender's stages,
+``encode`` (analysis and redundancy included), ``judge`` (whether the face can be drawn at all)
+and ``reference encode`` are the sender's stages,
 ``decode``, ``restore`` (once a reference), ``flow``, ``generate`` and ``compose`` the receiver's.
 """
 
