@@ -54,7 +54,6 @@ class Call:
     media: SentMedia
     received: ReceiverReport
     wire: WireCounts
-    mode_switches: int
 
 
 class Observer:
@@ -146,7 +145,6 @@ async def loopback(
         media=sender.media(),
         received=receiver.report(),
         wire=relay.counts,
-        mode_switches=sender.media().mode_switches,
     )
 
 
