@@ -228,13 +228,16 @@ class PageServer:
             if self._clock.now() >= due:
                 await self._send(socket, {"type": "figures", **self.caller.figures()})
                 due = self._clock.now() + _EVERY
+            # Not wait_for, which forgets a cancellation that comes with the news (bpo-37658).
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), max(due - self._clock.now(), 0.0))
+                async with asyncio.timeout(due - self._clock.now()):
+                    await self._news.wait()
 
     async def _send(self, socket: web.WebSocketResponse, content: dict[str, Any]) -> None:
         """Send; a page that does not read what it is sent is cut off."""
         try:
-            await asyncio.wait_for(socket.send_str(json.dumps(content)), _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                await socket.send_str(json.dumps(content))
         except (TimeoutError, OSError, RuntimeError):
             await _hang_up(socket, WSCloseCode.POLICY_VIOLATION, "expected a reader")
 
@@ -250,7 +253,8 @@ class PageServer:
 
 async def _hang_up(socket: web.WebSocketResponse, code: int, reason: str) -> None:
     with suppress(Exception):
-        await asyncio.wait_for(socket.close(code=code, message=reason.encode()), 1.0)
+        async with asyncio.timeout(1.0):
+            await socket.close(code=code, message=reason.encode())
 
 
 def _load() -> dict[str, tuple[str, bytes]]:
