@@ -58,7 +58,7 @@ async def test_what_is_lost_counts_as_sent_and_does_not_arrive() -> None:
     assert 150 < len(path.outbox) < 250
     wire.impair(LinkConfig())
     path.inbox.put_nowait(SOUND)
-    came = []
+    came: list[bytes] = []
     while not came or came[-1] != SOUND:
         came.append(await path._recv())
     tap.close()
