@@ -19,7 +19,7 @@ import numpy as np
 
 from talkcodec.face import FaceTracker
 from talkcodec.face.mediapipe import check_version, landmark_pixels, model_path
-from talkcodec.face.quiet import quiet_native_log
+from talkcodec.face.quiet import quiet_native_log, unimportable
 from talkcodec.face.tracker import observation
 from talkcodec.motion.landmarks import inter_ocular
 from talkcodec.types import F32, U8, FaceObservation
@@ -34,7 +34,7 @@ class StillTeacher:
 
     def __init__(self) -> None:
         check_version()
-        with quiet_native_log():
+        with quiet_native_log(), unimportable("sounddevice"):
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
 

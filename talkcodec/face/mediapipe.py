@@ -25,7 +25,7 @@ import numpy as np
 
 from talkcodec.errors import MissingDependency
 from talkcodec.face.follow import OVERLAP, PATIENCE
-from talkcodec.face.quiet import quiet_native_log
+from talkcodec.face.quiet import quiet_native_log, unimportable
 from talkcodec.face.tracker import observation
 from talkcodec.types import F32, U8, Box, FaceObservation
 
@@ -118,7 +118,7 @@ class _Landmarker:
     """One native landmarker for up to ``faces`` faces, closed for certain."""
 
     def __init__(self, model: Path, faces: int, *, details: bool) -> None:
-        with quiet_native_log():
+        with quiet_native_log(), unimportable("sounddevice"):
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
 

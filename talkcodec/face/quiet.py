@@ -22,6 +22,22 @@ _LIMIT = 1 << 20
 
 
 @contextmanager
+def unimportable(name: str) -> Iterator[None]:
+    """In the body, let ``import name`` fail as if it were not installed, unless it is imported.
+
+    MediaPipe imports sounddevice where it finds it, whose native side looks for sound servers.
+    """
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+@contextmanager
 def quiet_native_log() -> Iterator[None]:
     """Drop native log lines written to file descriptor 2 in the body; pass on all others."""
     sys.stderr.flush()

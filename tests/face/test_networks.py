@@ -48,7 +48,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, inputs: dict[str, Any], **outputs: A
         return {name: array[None] for name, array in outputs.items()}
 
     made = SimpleNamespace(inputs=inputs, run=run, close=lambda: None)
-    monkeypatch.setattr(networks, "_open", lambda *_: made)
+    monkeypatch.setattr(networks.weights, "open_network", lambda *_: made)
     return given
 
 
