@@ -97,8 +97,10 @@ function describe(next, talking) {
   write("mode", talking ? names[next.mode] : "No call");
   get("synthesised").hidden = !(talking && next.mode === "motion" && before?.frames_shown);
   const reason = REASONS[next.reason];
-  const how = next.sends === "video" ? "– sent as ordinary video" : "– sent as motion";
+  const how = next.sends === "video" ? "You send ordinary video" : "You send motion";
+  get("sends").hidden = !talking;
   write("sends", talking ? how + (reason ? ` (${reason})` : "") : "");
+  get("muted").hidden = !next.muted;
 }
 
 function figures(now) {
@@ -112,9 +114,11 @@ function figures(now) {
   const seconds = now.at - last.at;
   const rate = (name) => Math.max(((now[name] - last[name]) * 8) / 1000 / seconds, 0);
   for (const [side, graph] of Object.entries(graphs)) {
-    const rates = { payload: rate(`${side}_payload`), wire: rate(`${side}_wire`) };
+    // What of ordinary video that comes is payload, nobody counts.
+    const unknown = side === "received" && state.mode === "video";
+    const rates = { payload: unknown ? null : rate(`${side}_payload`), wire: rate(`${side}_wire`) };
     graph.add(rates);
-    write(`n-${side}-payload`, rates.payload.toFixed(1));
+    write(`n-${side}-payload`, rates.payload?.toFixed(1) ?? "–");
     write(`n-${side}-wire`, rates.wire.toFixed(1));
     write(`n-${side}-sound`, rate(`${side}_sound`).toFixed(1));
   }
@@ -206,8 +210,12 @@ function toggle(id, name) {
 
 function copy(button, source) {
   get(button).addEventListener("click", async () => {
-    await navigator.clipboard.writeText(source());
-    write("told", "Copied.");
+    try {
+      await navigator.clipboard.writeText(source());
+      write("told", "Copied.");
+    } catch {
+      trouble({ text: "The browser does not let this page copy: select the text instead." });
+    }
   });
 }
 

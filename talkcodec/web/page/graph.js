@@ -36,7 +36,7 @@ export class Graph {
     this.draw();
   }
 
-  // rates: kbit/s by the name of their line.
+  // rates: kbit/s by the name of their line; null where it is unknown.
   add(rates) {
     this.points.push(rates);
     if (this.points.length > SECONDS) this.points.shift();
@@ -45,7 +45,7 @@ export class Graph {
 
   // Nice and round, above everything that is shown.
   top() {
-    const values = this.points.flatMap((point) => Object.values(point));
+    const values = this.points.flatMap((point) => Object.values(point).filter((value) => value !== null));
     const most = Math.max(20, ...values, ...Object.values(this.levels)) * 1.05;
     return [25, 50, 75, 100, 150, 200, 300, 500, 1000, 2000].find((step) => step >= most) ?? most;
   }
@@ -64,11 +64,21 @@ export class Graph {
       make(this.svg, "line", { class: `level ${name}`, x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value) });
     }
     for (const name of Object.keys(this.points[0] ?? {})) {
-      const points = this.points.map((point, index) => `${x(index)},${y(point[name])}`).join(" ");
-      make(this.svg, "polyline", { class: name, points });
+      for (const points of this.pieces(name, x, y)) make(this.svg, "polyline", { class: name, points });
     }
     const last = this.points.at(-1);
-    const said = last ? Object.entries(last).map(([name, value]) => `${name} ${value.toFixed(1)}`) : ["no call"];
+    const said = last
+      ? Object.entries(last).map(([name, value]) => `${name} ${value?.toFixed(1) ?? "unknown"}`)
+      : ["no call"];
     this.svg.setAttribute("aria-label", `${this.title}, kbit/s: ${said.join(", ")}`);
+  }
+  // The pieces of a line between what is unknown, as polylines have their points.
+  pieces(name, x, y) {
+    const pieces = [[]];
+    this.points.forEach((point, index) => {
+      if (point[name] === null) pieces.push([]);
+      else pieces.at(-1).push(`${x(index)},${y(point[name])}`);
+    });
+    return pieces.filter((piece) => piece.length).map((piece) => piece.join(" "));
   }
 }
