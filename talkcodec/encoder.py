@@ -161,7 +161,7 @@ class Encoder:
         self._used: dict[int, int] = {}
         self._floor = 0.05
         self._travelling: dict[int, bool] = {}  # sequence → key, in the order of sending
-        self._seen_at = 0.0
+        self._seen_at, self._absent = 0.0, False
         self._requested = False
         self._eyes = 0.0
         self._window_told: tuple[int, int, int, int] | None = None
@@ -242,6 +242,7 @@ class Encoder:
         with self._stopwatch.stage("track"):
             seen = self._tracker.track(frame.picture, float(frame.time))
         if seen is None:
+            self._absent = True
             self._smoother.reset()
             out = self._close_group()
             self._watch.absent(float(frame.time), self.canvas(frame))
@@ -263,8 +264,10 @@ class Encoder:
         """Begin anew for a face that was long away, and reframe one that left the window."""
         time = float(frame.time)
         away, self._seen_at = time - self._seen_at, time
+        absent, self._absent = self._absent, False
         moved = self._window.follow(frame.picture.shape, seen)
-        returned = self._identity is not None and away > NEW_FACE
+        # A busy machine may not look for seconds: nobody left for that.
+        returned = self._identity is not None and absent and away > NEW_FACE
         if not (moved or returned):
             return []
         out = self._close_group()

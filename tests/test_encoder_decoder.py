@@ -443,6 +443,18 @@ def test_somebody_who_sits_down_later_gets_an_identity_of_their_own() -> None:
     assert 0 not in decoder.references
 
 
+def test_an_encoder_too_busy_to_look_for_seconds_does_not_take_that_for_a_new_face() -> None:
+    encoder = Encoder(EncoderConfig(startup=0.0), KnownFace([landmarks_at(0)] * 8))
+    packets = [
+        packet
+        for index in range(8)
+        for packet in encoder.encode(Frame(picture_at(0), 40 * index, 1 / RATE))
+    ]
+    references = [Reference.parse(p.data) for p in packets if p.kind == "reference"]
+    assert [reference.key for reference in references].count(True) == 1
+    assert [packet.kind for packet in packets].count("motion") >= 6
+
+
 def test_a_layer_lost_in_a_call_is_made_good_soon() -> None:
     track = [landmarks_at(0)] * 60
     config = EncoderConfig(startup=0.0, acknowledged=True)
