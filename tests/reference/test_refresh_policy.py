@@ -46,3 +46,14 @@ def test_spending_never_outruns_the_rate(steps: list[tuple[float, float]]) -> No
             policy.spent(COST)
             spent += COST
     assert spent <= CONFIG.burst + CONFIG.rate * time + COST
+
+
+def test_in_a_hurry_references_come_at_once_and_from_a_purse_of_their_own() -> None:
+    policy = RefreshPolicy(RefreshConfig(hurry_rate=0.0, hurry_burst=2 * COST))
+    tokens = policy.tokens
+    for time in (0.0, 0.04):
+        assert policy.decide(time, 0.2, hurry=True)
+        policy.spent(COST)
+    assert policy.tokens == tokens
+    assert not policy.decide(0.08, 0.2, hurry=True)  # that purse is empty; the other has patience
+    assert not RefreshPolicy(CONFIG).decide(0.0, 0.01, hurry=True)
