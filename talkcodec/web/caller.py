@@ -130,6 +130,10 @@ class Caller:
         self._loss = part
         self._apply()
 
+    def tell(self, text: str) -> None:
+        """Let the page say ``text``."""
+        self._tell(told=text)
+
     # What a page is told.
 
     def state(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class PageServer:
 
     def __init__(self, plan: CallPlan, clock: Clock) -> None:
         self.door = Door()
-        self.stage = Stage(clock)
+        self.stage = Stage(clock, self._troubled)
         self.caller = Caller(plan, self.stage, clock, self._changed)
         self._plan = plan
         self._clock = clock
@@ -246,6 +246,9 @@ class PageServer:
         await asyncio.sleep(_ABSENCE)
         await self.caller.leave()
         await self.stage.close()
+
+    def _troubled(self, text: str) -> None:
+        self.caller.tell(text)
 
     def _changed(self) -> None:
         self._news.set()

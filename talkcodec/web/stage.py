@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -53,10 +54,15 @@ class _Call:
 
 
 class Stage:
-    """Make it inside a running event loop. Captures run on threads of their own."""
+    """Make it inside a running event loop. Captures run on threads of their own.
 
-    def __init__(self, clock: Clock) -> None:
+    ``tell`` is given, on the event loop, what made a camera or microphone end before its time.
+    """
+
+    def __init__(self, clock: Clock, tell: Callable[[str], None] = lambda _: None) -> None:
         self._clock = clock
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
         self._born = clock.now()
         self._peer: BrowserPeer | None = None
         self._captures: list[Capture[Frame] | Capture[SoundBlock]] = []
@@ -82,9 +88,9 @@ class Stage:
             self._call = self._fresh(self._call.sender, self._call.begin)
         self._out = _Shift(self._born, self._clock)
         if peer.frames is not None:
-            self._captures.append(Capture(peer.frames, self._see, _ignore, self._clock))
+            self._captures.append(Capture(peer.frames, self._see, self._done, self._clock))
         if peer.heard is not None:
-            self._captures.append(Capture(peer.heard, self._hear, _ignore, self._clock))
+            self._captures.append(Capture(peer.heard, self._hear, self._done, self._clock))
         for capture in self._captures:
             capture.start()
         return answer
@@ -141,6 +147,11 @@ class Stage:
         with suppress(TalkcodecError):
             call.sender.put_sound(moved, SOUND_LATENCY)
 
+    def _done(self, failure: Exception | None) -> None:
+        # Without a failure the page went, which the server knows before us.
+        if failure is not None:
+            self._loop.call_soon_threadsafe(self._tell, f"camera or microphone: {failure}")
+
     def _sized(self, picture: U8) -> U8:
         """Return ``picture`` at the size of the page's first: browsers send smaller ones when the
         machine is busy, and a new size would look like a face that moved.
@@ -150,7 +161,3 @@ class Stage:
         if self._size == (width, height):
             return picture
         return np.asarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _ignore(_failure: Exception | None) -> None:
-    """A source that ends is a page that went, which the server knows before us."""

@@ -62,7 +62,8 @@ async def program(*arguments: str, says: str) -> AsyncIterator[str]:
         yield found[1]
         process.terminate()
         _, rest = await asyncio.wait_for(process.communicate(), PATIENCE)
-        assert (process.returncode, rest.decode()) == (0, "")
+        told = rest.decode()
+        assert (process.returncode, told) == (0, ""), f"{process.returncode}: {told}"
     finally:
         if process.returncode is None:
             process.kill()
@@ -92,8 +93,12 @@ class Tab:
                 while not await self.ask(f"() => Boolean({expression})"):  # noqa: ASYNC110  a page
                     await asyncio.sleep(0.2)
                 return
-        told = await self.ask("['program', 'mode', 'told', 'trouble', 'path'].map(texts)")
-        raise AssertionError(f"expected {expression}, found {told}, {self.complaints}")
+        raise AssertionError(f"expected {expression}, found {await self.told()}")
+
+    async def told(self) -> str:
+        """Return what the page says, for people who wonder."""
+        names = "['program', 'mode', 'sends', 'told', 'trouble', 'path', 'n-frames-sent']"
+        return f"{await self.ask(f'{names}.map(texts)')}, {self.complaints}"
 
     async def text(self, id_: str) -> str:
         return (await self.page.text_content(f"#{id_}") or "").strip()
@@ -114,12 +119,15 @@ class Tab:
     async def different_pictures(self, count: int) -> None:
         """Wait until ``count`` pictures in a row were each unlike the one before."""
         last, seen = await self.picture(), 0
-        async with asyncio.timeout(PATIENCE):
-            while seen < count:
-                await asyncio.sleep(0.1)
-                now = await self.picture()
-                if np.abs(now.astype(int) - last).mean() > 0.1:
-                    last, seen = now, seen + 1
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while seen < count:
+                    await asyncio.sleep(0.1)
+                    now = await self.picture()
+                    if np.abs(now.astype(int) - last).mean() > 0.1:
+                        last, seen = now, seen + 1
+                return
+        raise AssertionError(f"expected {count} pictures, found {seen}: {await self.told()}")
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ const program = new Program({ open, gone, hello, state: stand, figures, media, t
 const view = new Media(show, (sdp) => new Promise((resolve, reject) => {
   answered = { resolve, reject };
   program.say("media", { sdp });
-}));
+}), open);
 
 // What the program says.
 

@@ -14,10 +14,12 @@ function briskly(sdp) {
 }
 
 export class Media {
-  // show: given the stream of the other side; exchange: carries our description, returns theirs.
-  constructor(show, exchange) {
+  // show: given the stream of the other side; exchange: carries our description, returns theirs;
+  // lost: called when the connection is gone and another one is needed.
+  constructor(show, exchange, lost) {
     this.show = show;
     this.exchange = exchange;
+    this.lost = lost;
     this.stream = new MediaStream();
     this.connection = null;
   }
@@ -59,6 +61,9 @@ export class Media {
     const connection = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
     this.connection = connection;
     const incoming = new MediaStream();
+    connection.onconnectionstatechange = () => {
+      if (connection === this.connection && connection.connectionState === "failed") this.lost();
+    };
     connection.ontrack = ({ track }) => incoming.addTrack(track);
     for (const kind of ["video", "audio"]) {
       const track = this.track(kind);
