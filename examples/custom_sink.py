@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sink of one's own: how much each picture of a call differs from the one before.
-
-``open_sink("changes:NAME.csv", rate)`` works wherever talkcodec takes the name of a sink, once this
-module is imported. Run alone it feeds the sink what a decoder draws: custom_sink.py NAME.csv
-"""
+"""A sink of one's own: how much pictures change. Alone it draws two seconds: custom_sink.py CSV"""
 
 import sys
 from fractions import Fraction
@@ -22,28 +18,22 @@ class Changes:
 
     def __init__(self, path: str, _tick_rate: Fraction) -> None:
         self._file = Path(path).open("w", encoding="utf-8")  # noqa: SIM115  ``close`` closes it
-        self._last: np.ndarray | None = None
+        self._last = np.zeros((), np.uint8)
+        self.close = self._file.close
 
     def show(self, frame: ShownFrame) -> None:
         """Compare ``frame`` with the last one; called at its time, on the receiver's thread."""
-        picture = frame.picture.astype(np.int16)
-        if self._last is not None:
-            change = np.abs(picture - self._last).mean()
-            self._file.write(f"{frame.time:.3f},{frame.mode},{change:.2f}\n")
-        self._last = picture
-
-    def close(self) -> None:
-        self._file.close()
+        change = np.abs(frame.picture.astype(int) - self._last).mean()
+        self._file.write(f"{frame.time:.3f},{frame.mode},{change:.2f}\n")
+        self._last = frame.picture
 
 
-register_sink("changes", Changes)
+register_sink("changes", Changes)  # from now on ``open_sink("changes:NAME.csv", rate)`` works
 
 if __name__ == "__main__":
     encoder, decoder = Encoder(), Decoder()
     with open_sink(f"changes:{sys.argv[1]}", Fraction(25)) as sink:
-        packets = [encoder.header()]
-        for frame in builtin_source(2):
-            packets += encoder.encode(frame)
-        for packet in packets:
+        decoder.receive(encoder.header().data)
+        for packet in (p for frame in builtin_source(2) for p in encoder.encode(frame)):
             for drawn in decoder.decode(packet.data):
                 sink.show(ShownFrame(drawn.picture, drawn.tick, drawn.tick / 25))

@@ -53,10 +53,6 @@ def test_swapped_tracks_carry_pictures_and_sound(tmp_path: Path) -> None:
         for number, block in enumerate(tone(3)):
             container.mux(audio.encode(audio_frame(block.samples, number * 960)))
         container.mux(audio.encode(None))
-    told = {
-        line.split(" frames of ")[1]: int(line.split()[0])
-        for line in run(tmp_path, "swap_track.py", str(path), "3").splitlines()
-        if " frames of " in line
-    }
-    assert told["video"] > 10
-    assert told["audio"] > 50
+    told = [line.split()[0] for line in run(tmp_path, "swap_track.py", str(path), "3").splitlines()]
+    assert told.count("video") > 0
+    assert told.count("audio") > 20
