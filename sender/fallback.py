@@ -36,10 +36,11 @@ class FallbackConfig:
 
 @dataclass(frozen=True, slots=True)
 class VideoPicture:
-    """``data``: one VP8 frame of the picture at ``tick``."""
+    """``data``: one VP8 frame of the picture at ``tick``; ``key``: decodable by itself."""
 
     data: bytes
     tick: int
+    key: bool
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Fallback:
         self._tick_rate = tick_rate
         self._encoder: Vp8Encoder | None = None
         self._key_at = 0
+        self._newest = -1
 
     @property
     def leaving_motion(self) -> bool:
@@ -79,7 +81,8 @@ class Fallback:
         """Return what of the frame at ``tick`` goes out: ``packets``, a picture, or both.
 
         ``packets``: what the encoder made of it. ``canvas`` gives the picture, if it is needed.
-        ``key``: the receiver cannot go on without a key picture.
+        ``key``: the receiver cannot go on without a key picture. Of pictures on one tick, from a
+        camera faster than the ticks, the first goes out: RTP would take two for one.
         """
         if self.leaving_motion:
             self._switch("video", tick)
@@ -91,7 +94,12 @@ class Fallback:
         if self.mode == "motion":
             return packets, None
         kept = [packet for packet in packets if packet.kind != "motion"]
-        return kept, self._picture(canvas(), tick, key=key)
+        if key:
+            self._key_at = tick
+        if tick <= self._newest:
+            return kept, None
+        self._newest = tick
+        return kept, self._picture(canvas(), tick)
 
     def change(self) -> ModeChange:
         """Return what the other side must know of the mode."""
@@ -101,16 +109,16 @@ class Fallback:
         self.mode, self.since = mode, tick
         self.counts.switches += 1
 
-    def _picture(self, picture: U8, tick: int, *, key: bool) -> VideoPicture:
+    def _picture(self, picture: U8, tick: int) -> VideoPicture:
         from talkcodec.media.vp8 import Vp8Encoder
 
         if self._encoder is None:
             self._encoder = Vp8Encoder(self.rate, self._tick_rate)
         self._encoder.rate = self.rate
-        key = key or tick >= self._key_at
+        key = tick >= self._key_at
         if key:
             self._key_at = tick + self._refresh
         data = self._encoder.encode(picture, key=key)
         self.counts.pictures += 1
         self.counts.bytes += len(data)
-        return VideoPicture(data, tick)
+        return VideoPicture(data, tick, key)

@@ -324,6 +324,8 @@ class Sender:
             if packet.kind != "motion" or call.is_connected:
                 self.session.send(packet)
         if picture is not None:
+            if picture.key:
+                self.session.sent_key_picture()
             step = video_step(self.config.tick_rate)
             call.video.put(picture.data, stamp(picture.tick, step))
         call.pump()

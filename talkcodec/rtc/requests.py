@@ -51,6 +51,11 @@ class KeyRequests:
         """The key ``sequence`` goes out, asked for or not."""
         self._depart(sequence)
 
+    def answered(self) -> None:
+        """A key picture of ordinary video went out: no reference will come of the last grant."""
+        if self._key is None:
+            self._under_way = False
+
     def settled(self, sequence: int) -> None:
         """Reference ``sequence`` has arrived, or can never arrive."""
         if self._key is not None and sequence == self._key:

@@ -188,7 +188,7 @@ class SenderSession:
         elif isinstance(message, Hello):
             self._check(message, now)
         elif isinstance(message, Bye):
-            self.ended = message.reason or "the receiver left"
+            self.ended = message.reason or "the other side left"
         else:
             self.counts.invalid += 1
 
@@ -246,6 +246,10 @@ class SenderSession:
         """
         requested, self._requested = self._requested, False
         return requested
+
+    def sent_key_picture(self) -> None:
+        """A key picture of ordinary video goes out; the next request is of another cause."""
+        self._keys.answered()
 
     def take_acknowledged(self) -> list[int]:
         """Return the sequence numbers that arrived since the last call."""

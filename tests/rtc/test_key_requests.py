@@ -36,6 +36,16 @@ def test_while_a_key_is_under_way_requests_change_nothing() -> None:
     assert not keys.take(6.0, 0.05)
 
 
+def test_a_key_picture_of_video_answers_a_request_and_the_next_one_is_heard() -> None:
+    keys = KeyRequests()
+    assert asked(keys, start=0.0, end=0.5) == [0.0]
+    keys.answered()
+    assert asked(keys, start=0.5, end=2.0) == [MIN_DISTANCE]
+    keys.sent(7)
+    keys.answered()  # a reference under way is another matter
+    assert asked(keys, start=2.0, end=4.0) == []
+
+
 def test_a_key_that_nobody_asked_for_answers_requests_too() -> None:
     keys = KeyRequests()
     keys.sent(0)

@@ -89,6 +89,20 @@ def test_key_pictures_come_first_when_asked_for_and_now_and_then() -> None:
     assert np.abs(shown[-1].astype(int) - picture(19)).mean() < 12
 
 
+def test_a_camera_faster_than_the_ticks_gives_one_picture_a_tick() -> None:
+    fallback = Fallback(FallbackConfig(), RATE)
+    fallback.wanted = "video"
+    ticks = enumerate([0, 1, 1, 1, 2])
+    made = [step(fallback, [REFERENCE], tick, key=i == 3)[1] for i, tick in ticks]
+    assert [None if picture is None else (picture.tick, picture.key) for picture in made] == [
+        (0, True),
+        (1, False),
+        None,
+        None,  # the key that was asked for here comes with the next picture
+        (2, True),
+    ]
+
+
 def test_the_rate_is_kept_and_may_change() -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 255, (8, 64, 64, 3), dtype=np.uint8)
