@@ -113,7 +113,7 @@ class _End:
             "time is over": self._time(),
             "the input ended": dry.wait(),
             "the window was closed": self._watch(),
-            "the other side left, or the connection is gone": self.conversation.ended(),
+            "the call is over": self.conversation.ended(),
         }
         tasks = {asyncio.ensure_future(end): reason for reason, end in ends.items()}
         captures = self._captures(dry)
@@ -121,7 +121,9 @@ class _End:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            return next(tasks[task] for task in tasks if task in done)
+            # A call that is over ends the input too, and is what people want to know of.
+            reason = next(tasks[task] for task in tasks if task in done)
+            return self.conversation.call.reason or reason
         finally:
             self._lasted = self._clock.now() - self._begun
             for capture in captures:

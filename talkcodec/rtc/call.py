@@ -111,6 +111,7 @@ class Call:
         self._next: Peer | None = None
         self._used = False
         self._over = asyncio.Event()
+        self._reason = ""
         self._closing = False
         self._guards: set[asyncio.Task[None]] = set()
         self.connections = 0
@@ -139,6 +140,11 @@ class Call:
     def is_over(self) -> bool:
         """Whether the call has ended, for whatever reason."""
         return self._over.is_set()
+
+    @property
+    def reason(self) -> str:
+        """Why the call is over, in one line; empty while it goes on, and where we ended it."""
+        return self._reason
 
     @property
     def dropped(self) -> int:
@@ -217,6 +223,8 @@ class Call:
             return
         self._over.set()
         if not self._closing:
+            # It may be the other side's words, which are shown to people.
+            self._reason = "".join(c if c.isprintable() else "?" for c in reason)
             for half in self._halves:
                 half.over(reason)
 
@@ -271,7 +279,7 @@ class Call:
             if peer.refused is not None:  # nobody to come back to
                 self.end(peer.refused)
                 return
-        if self._next is None and not self._driver.peer.is_open:
+        if not self._driver.peer.is_open:
             await self._lose()
 
     def _adopt(self, peer: Peer) -> None:
@@ -284,12 +292,18 @@ class Call:
         self.pump()
 
     async def _lose(self) -> None:
-        """Wait for another connection, if somebody may make one; without, the call is over."""
+        """Wait for another connection, if somebody may make one; without, the call is over.
+
+        An attempt under way is no connection: its answer may never come.
+        """
         if self._patience > 0 and not self._over.is_set():
-            if self._on_lost is not None:
+            before = self.connections
+            if self._next is None and self._on_lost is not None:
                 self._on_lost()
             await asyncio.sleep(self._patience)
-        if self._next is None and not self._driver.peer.is_open:
+            if self.connections == before and not self._driver.peer.is_open:
+                self.end("the connection is gone")
+        elif self._next is None:
             self.end("the connection is gone")
 
     def _heard(self) -> None:

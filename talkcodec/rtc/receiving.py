@@ -214,7 +214,7 @@ class ReceiverSession:
                 self._answer(self._hello, Channel.CONTROL)
                 self._hello = None
         elif isinstance(message, Bye):
-            self.ended = message.reason or "the sender left"
+            self.ended = message.reason or "the other side left"
         else:
             self.counts.invalid += 1
 

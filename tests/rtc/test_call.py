@@ -18,6 +18,7 @@ import pytest
 
 from receiver import Receiver
 from sender import Capture, Sender
+from talkcodec.bitstream.control import Bye
 from talkcodec.cli.pair import introduce
 from talkcodec.clock import SystemClock
 from talkcodec.encoder import EncoderConfig
@@ -208,6 +209,28 @@ async def test_a_call_without_patience_is_over_with_its_connection() -> None:
         await far.answer("v=0")
     with pytest.raises(TalkcodecError, match="found it ended"):
         await sender.close()
+
+
+async def test_an_attempt_that_nobody_answers_does_not_keep_a_lost_call_alive() -> None:
+    near = Call(Sender(tracker=Nobody()), patience=0.5)
+    far = Call(receiving=Receiver(lambda _: None), patience=60)
+    await near.accept(await far.answer(await near.offer()))
+    assert near.reason == ""
+    await near.offer()  # as signaling does that has heard nothing for long
+    await near._driver.peer.close()
+    await asyncio.wait_for(near.ended(), 60)
+    assert near.reason == "the connection is gone"
+    await asyncio.gather(near.close(), far.close())
+
+
+async def test_a_call_knows_why_it_is_over_and_says_it_in_one_line() -> None:
+    near, far = Call(Sender(tracker=Nobody())), Call(receiving=Receiver(lambda _: None))
+    await near.accept(await far.answer(await near.offer()))
+    far.tell(Bye("lunch\n\x1b[2J"))
+    await asyncio.wait_for(near.ended(), 60)
+    assert near.reason == "lunch??[2J"
+    await asyncio.gather(near.close(), far.close())
+    assert far.reason == ""
 
 
 async def test_a_call_of_nobody_is_refused() -> None:

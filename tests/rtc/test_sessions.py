@@ -290,7 +290,7 @@ def test_farewells_end_the_other_side() -> None:
     wire.receiver.end()
     wire.run(0.1)
     assert wire.receiver.ended == "lunch"
-    assert wire.sender.ended == "the receiver left"
+    assert wire.sender.ended == "the other side left"
 
 
 def test_a_receiver_with_other_tables_is_refused() -> None:
