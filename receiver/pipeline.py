@@ -111,7 +111,12 @@ class Receiver:
             None
             if play is None
             else SoundRoom(
-                play, self._together, config=config, latency=sound_latency, clock=self._clock
+                play,
+                self._together,
+                self._end,
+                config=config,
+                latency=sound_latency,
+                clock=self._clock,
             )
         )
         self._incoming = Incoming(
@@ -143,9 +148,8 @@ class Receiver:
     async def close(self) -> None:
         """Show what has arrived, then end. Raises a worker's failure, if it had one."""
         await self._own().close()
-        broken = self._failure or (self._sound.failure if self._sound else None)
-        if broken is not None:
-            raise broken
+        if self._broken is not None:
+            raise self._broken
 
     # Of every call.
 
@@ -271,7 +275,7 @@ class Receiver:
             self._show_rest()
         except Exception as error:  # noqa: BLE001  the thread ends; close passes it on
             self._failure = failure(error)
-            self._loop.call_soon_threadsafe(self._fail)
+            self._end()
 
     def _take(self, item: _Arrival) -> None:
         if isinstance(item.content, bytes):
@@ -319,6 +323,15 @@ class Receiver:
 
         self._loop.call_soon_threadsafe(run)
 
+    @property
+    def _broken(self) -> TalkcodecError | None:
+        """What ended one of the threads before its time."""
+        return self._failure or (self._sound.failure if self._sound else None)
+
+    def _end(self) -> None:
+        """End the call, for one of our threads has failed; called on that thread."""
+        self._loop.call_soon_threadsafe(self._fail)
+
     def _fail(self) -> None:
         if self._call is not None:
-            self._call.end(str(self._failure))
+            self._call.end(str(self._broken))

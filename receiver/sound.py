@@ -61,13 +61,15 @@ class Together:
 class SoundRoom:
     """Plays what ``put`` was given. ``play`` is called on the thread and should not wait.
 
-    ``latency``: seconds from ``play`` to the ear, which sound is handed out earlier by.
+    ``latency``: seconds from ``play`` to the ear, which sound is handed out earlier by. ``failed``
+    is called on the thread, last, when it ends by an exception, which is then ``failure``.
     """
 
     def __init__(
         self,
         play: Callable[[SoundBlock], None],
         together: Together,
+        failed: Callable[[], None],
         *,
         config: SoundPlayoutConfig,
         latency: float,
@@ -77,6 +79,7 @@ class SoundRoom:
         self.failure: TalkcodecError | None = None
         self._play = play
         self._together = together
+        self._failed = failed
         self._latency = latency
         self._clock = clock
         self._inbox: Mailbox[_Arrival | SoundTime] = Mailbox(INBOX)
@@ -124,6 +127,8 @@ class SoundRoom:
                 self._play_due()
         except Exception as error:  # noqa: BLE001  the thread ends; the receiver passes it on
             self.failure = failure(error)
+            self._together.sound_needs = None  # pictures wait for it no longer
+            self._failed()
 
     def _take(self, item: _Arrival | SoundTime) -> None:
         if isinstance(item, SoundTime):

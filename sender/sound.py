@@ -51,6 +51,7 @@ class SoundEncoding:
         self._told: float | None = None
         self._silenced = True
         self._muted = threading.Event()
+        self._anew = threading.Event()
 
     @property
     def muted(self) -> bool:
@@ -66,7 +67,7 @@ class SoundEncoding:
 
     def forget(self) -> None:
         """Tell the other side anew of times: it may be another one."""
-        self._told = None
+        self._anew.set()  # ``put`` may be about to write what was told
 
     def put(
         self, block: SoundBlock, latency: float, begin: float | None
@@ -76,6 +77,9 @@ class SoundEncoding:
         ``begin``: the clock's time at which the pictures' tick 0 was captured, or None before.
         Returns what the other side must be told first, and the packets to send after it.
         """
+        if self._anew.is_set():
+            self._anew.clear()
+            self._told = None
         self._timeline.note(block.time + block.seconds, self._clock.now() - latency)
         origin = self._timeline.origin or 0.0
         samples = np.concatenate([self._rest, block.samples])

@@ -18,6 +18,9 @@ from talkcodec.media.sound import BLOCK, I16, RATE, SoundBlock
 #: late sound is worth less than a gap.
 WAITING = 10
 
+#: Seconds without a block after which a microphone is taken for unplugged.
+SILENT = 3.0
+
 
 class Microphone:
     """Iterates over blocks of 20 ms as they are heard, times counted from the first.
@@ -27,7 +30,7 @@ class Microphone:
 
     Raises:
         MissingDependency: sounddevice or PortAudio is not installed.
-        InputError: there is no microphone.
+        InputError: there is no microphone; while iterating: it gives nothing any more.
     """
 
     def __init__(self, device: int | str | None = None) -> None:
@@ -43,7 +46,9 @@ class Microphone:
         self._stream.start()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._blocks) or self._closed)
+                told = self._changed.wait_for(lambda: bool(self._blocks) or self._closed, SILENT)
+                if not told:
+                    raise InputError(f"expected sound, found a microphone dead for {SILENT:g} s")
                 if not self._blocks:
                     return
                 block = self._blocks.popleft()

@@ -87,8 +87,18 @@ class SoundPlayout:
         return len(self._held)
 
     def set_time(self, number: int, time: float) -> None:
-        """Block ``number`` was captured ``time`` seconds after tick 0."""
-        self._zero = time - number * _SECONDS
+        """Block ``number`` was captured ``time`` seconds after tick 0.
+
+        Where that moves everything by half a second or more, playing begins anew: what was to come
+        next could be due in the far future.
+        """
+        zero = time - number * _SECONDS
+        if self._zero is not None and abs(zero - self._zero) > _FAR:
+            self.delay = self.needs = None
+            self._transits.clear()
+            self._held.clear()
+            self._stale = 0
+        self._zero = zero
 
     def push(self, number: int, samples: I16, now: float) -> None:
         """Offer block ``number`` (960,), decoded at ``now`` seconds of the receiver's clock."""

@@ -101,6 +101,22 @@ def test_a_path_that_became_longer_by_seconds_is_followed() -> None:
     assert all(np.abs(block.samples).max() == 8000 for block in late)
 
 
+def test_a_source_that_stood_still_for_a_minute_is_heard_at_once_when_told_of() -> None:
+    path = Path()
+    for number in range(50):
+        path.send(number, 0.03)
+    path.run(1.2)
+    # It goes on with the next number, a minute later.
+    path.playout.set_time(50, 61.0)
+    path.clock.advance(60.0)
+    for number in range(50, 100):
+        path.send(number, 60.03)
+    path.run(1.2)
+    late = [block for now, block in path.played if now > 1061.0]
+    assert sum(np.abs(block.samples).max() == 8000 for block in late) >= 45
+    assert abs(late[20].time - (61.0 + 20 * STEP)) < 0.1
+
+
 def test_sound_without_a_time_is_not_played() -> None:
     playout = SoundPlayout()
     playout.push(0, LOUD, 1.0)
