@@ -12,4 +12,4 @@ DEFAULT_TRACKER: TrackerName = "builtin"
 
 #: ``"auto"``: the learned renderer where an engine is installed, else the geometric one.
 RendererName = Literal["auto", "generated", "geometric"]
-DEFAULT_RENDERER: RendererName = "geometric"
+DEFAULT_RENDERER: RendererName = "auto"
