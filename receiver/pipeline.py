@@ -122,6 +122,7 @@ class Receiver:
         self._incoming = Incoming(
             lambda tick, frame: self._inbox.put(_Arrival(self._clock.now(), frame, tick)),
             None if self._sound is None else self._sound.put,
+            lambda: self._screen.tick_rate,
             self._clock,
         )
         self._mode: Mode = "motion"
@@ -230,7 +231,6 @@ class Receiver:
         now = self._clock.now()
         for packet in self.session.packets():
             self._inbox.put(_Arrival(now, packet))
-        self._incoming.tick_rate = self._screen.tick_rate
         for notice in notices:
             self._incoming.note(notice)
             if isinstance(notice, SoundTime) and self._sound is not None:

@@ -30,19 +30,21 @@ class Incoming:
     """All methods belong to the event loop's thread.
 
     ``on_picture`` is called with the tick and the picture, ``on_sound`` with the number of a packet
-    and its samples (N,), int16. ``unplaced``: pieces dropped because nothing was known of their
-    time yet.
+    and its samples (N,), int16. ``tick_rate`` tells the ticks a second, None before they are known,
+    and is asked with every picture: where no face is, the header may be the last packet for long.
+    ``unplaced``: pieces dropped because nothing was known of their time yet.
     """
 
     def __init__(
         self,
         on_picture: Callable[[int, av.VideoFrame], None],
         on_sound: Callable[[int, I16], None] | None,
+        tick_rate: Callable[[], Fraction | None],
         clock: Clock,
     ) -> None:
         self.unplaced = 0
         self._clock = clock
-        self.tick_rate: Fraction | None = None
+        self._tick_rate = tick_rate
         self._on_picture = on_picture
         self._on_sound = on_sound
         self._call: Call | None = None
@@ -91,12 +93,13 @@ class Incoming:
     async def _read_video(self, line: Line) -> None:
         numbering: _Numbering | None = None
         async for frame in line.frames():
-            if frame.pts is None or self.tick_rate is None or self._tick is None:
+            rate = self._tick_rate()
+            if frame.pts is None or rate is None or self._tick is None:
                 self.unplaced += 1
                 continue
             if numbering is None:
-                first = self._tick.now(self._clock, float(self.tick_rate))
-                numbering = _Numbering(video_step(self.tick_rate), first)
+                first = self._tick.now(self._clock, float(rate))
+                numbering = _Numbering(video_step(rate), first)
             self._on_picture(numbering.number(frame.pts), frame)
 
     async def _read_sound(self, line: Line) -> None:
