@@ -9,6 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from talkcodec.bitstream import Reference
+from talkcodec.cli.lipsync import frames
+from talkcodec.encoder import Encoder, EncoderConfig
+from talkcodec.modes import ModeConfig
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,6 +38,18 @@ def test_jumps_and_beeps_are_found_in_what_comes_out() -> None:
     assert result["events"] >= 2
     # A machine that is busy shows late; half of the time between two jumps is beyond doubt.
     assert abs(result["offset_ms_median"]) < 400
+
+
+def test_what_jumps_is_no_failure_of_the_codec() -> None:
+    encoder = Encoder(EncoderConfig(acknowledged=True, modes=ModeConfig()))
+    kinds = []
+    for frame in frames(4.0):
+        for packet in encoder.encode(frame):
+            kinds.append(packet.kind)
+            if packet.kind == "reference":
+                encoder.acknowledge(Reference.parse(packet.data).sequence)
+        assert not encoder.low_confidence, (float(frame.time), encoder.reason)
+    assert kinds.count("motion") > 20
 
 
 def test_a_short_soak_leaves_nothing_behind() -> None:
