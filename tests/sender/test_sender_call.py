@@ -77,7 +77,7 @@ def test_a_connection_that_goes_away_ends_the_call() -> None:
         peer = await called(sender)
         sender.put(FRAME)
         await peer.close()
-        await asyncio.wait_for(sender.ended(), 30)
+        await asyncio.wait_for(sender.ended(), 60)
         with pytest.raises(TalkcodecError, match="expected a call, found it ended: the connection"):
             sender.put(FRAME)
         assert sender.report().frames_captured == 1
@@ -94,7 +94,7 @@ def test_what_breaks_the_worker_comes_out_as_an_error_of_ours() -> None:
         sender = Sender(tracker=Tracker(cause))
         peer = await called(sender)
         sender.put(FRAME)
-        await asyncio.wait_for(sender.ended(), 30)
+        await asyncio.wait_for(sender.ended(), 60)
         with pytest.raises(TalkcodecError, match="ZeroDivisionError") as raised:
             sender.put(FRAME)
         assert raised.value.__cause__ is cause
@@ -139,4 +139,4 @@ def test_the_event_loop_goes_on_while_the_tracker_loads() -> None:
     )
     before, after, turns = done.stdout.split()
     assert (before, after) == ("False", "True")
-    assert int(turns) > 20  # some 200; 2 when loading holds the loop
+    assert int(turns) > 5  # some 200; 2 when loading holds the loop

@@ -13,7 +13,7 @@ from talkcodec.rtc.signaling.inbox import Inbox
 from talkcodec.rtc.signaling.meeting import MeetingConfig
 from talkcodec.rtc.signaling.protocol import Answer, Message, Offer
 
-QUICK = MeetingConfig(arrival=5.0, patience=20.0, backoff=Backoff(0.01, 0.02))
+QUICK = MeetingConfig(arrival=60.0, patience=60.0, backoff=Backoff(0.01, 0.02))
 
 
 @dataclass
@@ -66,6 +66,6 @@ def by_relays(relays: list[UdpRelay]) -> Callable[[Message], Message]:
 
 async def until(ready: Callable[[], bool]) -> None:
     """Let real peers work until ``ready``."""
-    async with asyncio.timeout(15.0):
+    async with asyncio.timeout(60.0):
         while not ready():  # noqa: ASYNC110  there is nobody who would set an event
             await asyncio.sleep(0.01)

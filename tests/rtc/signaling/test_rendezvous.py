@@ -261,7 +261,7 @@ async def upgraded(
 
 
 async def test_a_slow_loris_gets_neither_time_nor_room(clock: ManualClock) -> None:
-    config = ServerConfig(rooms=WIDE, patience=0.3, gate=GateLimits(100, 4))
+    config = ServerConfig(rooms=WIDE, patience=2.0, gate=GateLimits(100, 4))
     server = await RendezvousServer.open(HOST, 0, config=config, clock=clock)
     streams = [await asyncio.open_connection(HOST, server.listening.port) for _ in range(4)]
     for _, writer in streams:
