@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from talkcodec.face import networks
+from talkcodec import weights
 from talkcodec.face.networks import Detector, Landmarker, overlap, told_place
 from talkcodec.face.place import MARGIN, Place
 from talkcodec.media.sources import Track, portrait_picture
@@ -48,7 +48,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, inputs: dict[str, Any], **outputs: A
         return {name: array[None] for name, array in outputs.items()}
 
     made = SimpleNamespace(inputs=inputs, run=run, close=lambda: None)
-    monkeypatch.setattr(networks.weights, "open_network", lambda *_: made)
+    monkeypatch.setattr(weights, "open_network", lambda *_: made)
     return given
 
 

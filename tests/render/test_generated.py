@@ -56,7 +56,7 @@ def test_engines_draw_the_same_picture(renderer: GeneratedRenderer) -> None:
     target, view = scene()
     wanted = renderer.render(target, view)
     for engine in ("openvino", "torch"):
-        other = opened(engine)  # type: ignore[arg-type]
+        other = opened(engine)
         off = np.abs(other.render(target, view).astype(int) - wanted)
         other.close()
         assert off.max() <= 2, engine
@@ -147,7 +147,7 @@ def test_tiles_cover_a_picture_and_overlap() -> None:
 def test_renderers_are_opened_by_name() -> None:
     assert isinstance(open_renderer("geometric"), GeometricRenderer)
     for name in ("auto", "generated"):
-        made = open_renderer(name)  # type: ignore[arg-type]
+        made = open_renderer(name)
         assert isinstance(made, GeneratedRenderer)
         made.close()
     with pytest.raises(InputError, match=r"^expected a renderer of auto, generated, geometric"):

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -107,10 +108,15 @@ async def until(true: Callable[[], bool], seconds: float = 60) -> None:
         await asyncio.sleep(0.02)
 
 
+def has_had(end: End, shown: int, played: int) -> bool:
+    """Return whether ``end`` has shown and played more than so many."""
+    return len(end.shown) > shown and len(end.played) > played
+
+
 async def test_both_ends_see_and_hear_each_other_in_both_modes(pictures: list[U8]) -> None:
     async with calling(pictures) as (_, near, far):
         for end in (near, far):
-            await until(lambda end=end: len(end.shown) > 20 and len(end.played) > 20)
+            await until(partial(has_had, end, 20, 20))
         near.sender.set_mode("video")
         await until(lambda: far.receiver.mode == "video")
         count = len(far.shown)
@@ -158,7 +164,7 @@ async def test_resting_lines_send_nothing_and_muted_sound_neither(pictures: list
 async def test_another_connection_takes_over_without_a_new_start(pictures: list[U8]) -> None:
     async with calling(pictures) as (relay, near, far):
         for end in (near, far):
-            await until(lambda end=end: len(end.shown) > 10 and len(end.played) > 10)
+            await until(partial(has_had, end, 10, 10))
         near.sender.set_mode("video")
         await until(lambda: far.receiver.mode == "video")
 
@@ -170,11 +176,7 @@ async def test_another_connection_takes_over_without_a_new_start(pictures: list[
         references = near.sender.report().references
         counts = [(len(end.shown), len(end.played)) for end in (near, far)]
         for end, (shown, played) in zip((near, far), counts, strict=True):
-            await until(
-                lambda end=end, shown=shown, played=played: (
-                    len(end.shown) > shown + 15 and len(end.played) > played + 60
-                )
-            )
+            await until(partial(has_had, end, shown + 15, played + 60))
             loud = [np.abs(block.samples).max() > 5000 for block in end.played[played + 30 :]]
             assert any(loud)
         assert far.receiver.mode == "video"

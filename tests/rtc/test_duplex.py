@@ -11,6 +11,7 @@ from talkcodec import weights
 from talkcodec.bitstream.control import (
     Acknowledge,
     Bye,
+    ControlMessage,
     ModeChange,
     Mute,
     SoundTime,
@@ -68,7 +69,7 @@ def test_two_streams_cross_without_disturbing_each_other(packets: list[Packet]) 
 
 def test_notices_of_media_come_out_once() -> None:
     one, other = both(), both()
-    notices = [ModeChange("video", 7), SoundTime(3, 40_000), Mute()]
+    notices: list[ControlMessage] = [ModeChange("video", 7), SoundTime(3, 40_000), Mute()]
     for notice in notices:
         one.tell(notice)
     exchange(one, other, 0.1)

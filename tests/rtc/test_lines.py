@@ -16,7 +16,8 @@ from talkcodec.rtc.lines import WAITING, Line, PacketTrack
 
 def packet(number: int) -> RtpPacket:
     made = RtpPacket(payload_type=96, sequence_number=number % 65536, timestamp=number * 960)
-    made._data = b"opus"  # type: ignore[attr-defined]  as aiortc's receiver does
+    # As aiortc's receiver does.
+    made._data = b"opus"  # type: ignore[attr-defined]
     return made
 
 
