@@ -9,7 +9,7 @@ from aiortc.contrib.media import MediaPlayer
 from aiortc.mediastreams import MediaStreamTrack
 
 from receiver import Receiver
-from sender import Capture, Sender
+from sender import LIVE, Capture, Sender
 from talkcodec.clock import SystemClock
 from talkcodec.rtc.bridge import ReconstructedSound, ReconstructedTrack, TrackFrames, TrackSound
 
@@ -28,9 +28,9 @@ async def main(path: str, seconds: str) -> None:
     player, clock = MediaPlayer(path), SystemClock()  # or the tracks of camera and microphone
     assert player.video, "expected pictures in the file"
     assert player.audio, "expected sound in the file"
-    with TrackFrames(player.video) as frames, TrackSound(player.audio) as heard:
-        Capture(frames, sender.put, print, clock).start()
-        Capture(heard, lambda block: sender.put_sound(block, heard.latency), print, clock).start()
+    with TrackFrames(player.video) as frames, TrackSound(player.audio) as mic:
+        Capture(frames, sender.put, print, clock, begin=LIVE).start()
+        Capture(mic, lambda b: sender.put_sound(b, mic.latency), print, clock, begin=LIVE).start()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(use(picture), use(sound)), float(seconds))
     await asyncio.gather(sender.close(), far.close())

@@ -13,6 +13,10 @@ from talkcodec.types import Frame
 
 Item = TypeVar("Item", Frame, SoundBlock)
 
+#: ``begin`` of a source that comes at its own pace from elsewhere, as the track of a connection
+#: does. Were it paced by its first item, one that came late would make every later one wait.
+LIVE = float("-inf")
+
 
 class Capture(Generic[Item]):
     """A thread that takes items from ``source`` and hands each over when its time has come.
@@ -21,7 +25,8 @@ class Capture(Generic[Item]):
     frames pass at once. A frame's time is its stamp, that of sound when its last sample was heard.
     ``hand_over`` is called on the thread and must not wait. ``done`` is called last, with the
     exception that ended the source or None. ``begin``: the clock's time at the source's time 0,
-    for sources that belong together; by default what it is when the first item comes.
+    for sources that belong together; by default what it is when the first item comes. ``LIVE``
+    lets everything pass at once.
     """
 
     def __init__(

@@ -9,7 +9,7 @@
     other_connection.addTrack(sound)
 
     with TrackFrames(camera_track) as frames:     # of any aiortc connection or player
-        Capture(frames, sender.put, done, clock).start()
+        Capture(frames, sender.put, done, clock, begin=LIVE).start()
 
 aiortc's queues have no bound. Nothing here waits in them: a track that is read too slowly gives
 the newest picture, and what a source is read too slowly for is dropped, oldest first.

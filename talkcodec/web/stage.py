@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from sender import Capture, Sender
+from sender import LIVE, Capture, Sender
 from talkcodec.clock import Clock
 from talkcodec.errors import TalkcodecError
 from talkcodec.media.sinks import ShownFrame
@@ -88,9 +88,11 @@ class Stage:
             self._call = self._fresh(self._call.sender, self._call.begin)
         self._out = _Shift(self._born, self._clock)
         if peer.frames is not None:
-            self._captures.append(Capture(peer.frames, self._see, self._done, self._clock))
+            frames = Capture(peer.frames, self._see, self._done, self._clock, begin=LIVE)
+            self._captures.append(frames)
         if peer.heard is not None:
-            self._captures.append(Capture(peer.heard, self._hear, self._done, self._clock))
+            heard = Capture(peer.heard, self._hear, self._done, self._clock, begin=LIVE)
+            self._captures.append(heard)
         for capture in self._captures:
             capture.start()
         return answer

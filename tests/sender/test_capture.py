@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from sender import Capture
+from sender import LIVE, Capture
 from talkcodec.clock import SystemClock
 from talkcodec.errors import InputError
 from talkcodec.types import Frame
@@ -37,6 +37,16 @@ def test_a_fast_source_is_held_back_to_its_own_times() -> None:
     assert [pts for _, pts in passed] == list(range(6))
     # Never early; how late is up to the machine.
     assert all(time - passed[0][0] >= pts * 0.01 - 0.002 for time, pts in passed)
+
+
+def test_a_live_source_is_never_held_back() -> None:
+    passed: list[int] = []
+    ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    hourly = frames(5, Fraction(3600))
+    capture = Capture(hourly, lambda frame: passed.append(frame.pts), ended.put, CLOCK, begin=LIVE)
+    capture.start()
+    assert ended.get(timeout=60) is None
+    assert passed == list(range(5))
 
 
 def test_closing_does_not_wait_for_the_next_frame() -> None:

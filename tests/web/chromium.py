@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs, and pages of theirs in a real Chromium whose camera plays a clip made for it."""
+"""Pages in a real Chromium whose camera plays a clip made for it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
 import shutil
-import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -18,15 +16,12 @@ import numpy as np
 from playwright.async_api import Browser, Page, Playwright
 
 from talkcodec.types import U8
-
-#: Seconds for anything to happen, on a machine that does other things too.
-PATIENCE = 90.0
+from tests.web.served import PATIENCE
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
 
-_RUN = "from talkcodec.cli.main import app; app()"
 _FLAGS = (
     "--no-sandbox",
     "--use-fake-device-for-media-stream",
@@ -42,32 +37,6 @@ def write_clip(path: Path, pictures: Iterable[U8]) -> None:
             frame[:, 80:560] = cv2.resize(picture, (480, 480))
             bgr = np.ascontiguousarray(frame[:, :, ::-1])
             file.write(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
-
-
-@asynccontextmanager
-async def program(*arguments: str, says: str) -> AsyncIterator[str]:
-    """Run a talkcodec command until the end; yield what its line that fits ``says`` holds."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _RUN, *arguments, stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stderr is not None
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while match := await process.stderr.readline():
-                found = re.search(says, match.decode())
-                if found:
-                    break
-            else:
-                raise AssertionError(f"expected {says}, found an end")
-        yield found[1]
-        process.terminate()
-        _, rest = await asyncio.wait_for(process.communicate(), PATIENCE)
-        told = rest.decode()
-        assert (process.returncode, told) == (0, ""), f"{process.returncode}: {told}"
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
 
 
 class Tab:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -13,9 +15,12 @@ import aiohttp
 from talkcodec.rtc.signaling.choose import MeetingPlace
 from talkcodec.web.caller import CallPlan
 from talkcodec.web.door import PROTOCOL
-from talkcodec.web.server import HOST, PageServer
+from talkcodec.web.server import PageServer
 
-PATIENCE = 60.0
+#: Seconds for anything to happen, on a machine that does other things too.
+PATIENCE = 90.0
+
+_RUN = "from talkcodec.cli.main import app; app()"
 
 
 @asynccontextmanager
@@ -27,12 +32,38 @@ async def serving(place: str = "paste") -> AsyncIterator[PageServer]:
         await server.close()
 
 
+@asynccontextmanager
+async def program(*arguments: str, says: str) -> AsyncIterator[str]:
+    """Run a talkcodec command until the end; yield what its line that fits ``says`` holds."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _RUN, *arguments, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while match := await process.stderr.readline():
+                found = re.search(says, match.decode())
+                if found:
+                    break
+            else:
+                raise AssertionError(f"expected {says}, found an end")
+        yield found[1]
+        process.terminate()
+        _, rest = await asyncio.wait_for(process.communicate(), PATIENCE)
+        # aiortc may have told of tasks of its own that met a connection's end: no matter.
+        assert process.returncode == 0, rest.decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
 class Client:
     """Does over HTTP what ``program.js`` does. Use ``async with``."""
 
-    def __init__(self, server: PageServer) -> None:
-        self.base = f"http://{HOST}:{server.port}"
-        self.token = server.door.token
+    def __init__(self, server: PageServer | str) -> None:
+        address = server if isinstance(server, str) else server.address
+        self.base, _, self.token = address.partition("/#")
         self.http = aiohttp.ClientSession(trust_env=False)
         self.heard: list[dict[str, Any]] = []
 

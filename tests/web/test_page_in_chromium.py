@@ -20,7 +20,8 @@ pytest.importorskip("playwright")
 
 from playwright.async_api import async_playwright
 
-from tests.web.chromium import CHROMIUM, Tab, browsing, folder, program, write_clip
+from tests.web.chromium import CHROMIUM, Tab, browsing, folder, write_clip
+from tests.web.served import program
 
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed"),

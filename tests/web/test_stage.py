@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 from aiortc.mediastreams import MediaStreamError
 
 from talkcodec.clock import SystemClock
@@ -45,10 +51,15 @@ class Listener:
 
 
 class Page:
-    """The other end of the local connection: gives and takes as a browser does."""
+    """The other end of the local connection: gives and takes as a browser does.
 
-    def __init__(self) -> None:
-        self.connection = RTCPeerConnection()
+    ``rate``: pictures a second by its own clock; it gives 50 by ours.
+    """
+
+    def __init__(self, rate: int = 50) -> None:
+        self._rate = rate
+        config = RTCConfiguration([], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        self.connection = RTCPeerConnection(config)
         self.camera, self.microphone = ReconstructedTrack(), ReconstructedSound()
         self.connection.addTrack(self.camera)
         self.connection.addTrack(self.microphone)
@@ -86,7 +97,7 @@ class Page:
             level = 40 + number * 8 % 160
             # Browsers send smaller pictures when the machine is busy.
             side = 128 if number < 10 else 96
-            self.camera.show(shown(level, number / 25, side))
+            self.camera.show(shown(level, number / self._rate, side))
             self.microphone.play(SoundBlock(np.full(BLOCK, 1000, np.int16), number * BLOCK / RATE))
             await asyncio.sleep(0.02)
 
@@ -102,8 +113,8 @@ async def until(ready: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def staged() -> AsyncIterator[tuple[Stage, Page]]:
-    stage, page = Stage(SystemClock()), Page()
+async def staged(rate: int = 50) -> AsyncIterator[tuple[Stage, Page]]:
+    stage, page = Stage(SystemClock()), Page(rate)
     try:
         await page.open(stage)
         yield stage, page
@@ -132,6 +143,17 @@ async def test_a_sender_is_fed_in_one_size_and_from_its_own_beginning() -> None:
             assert min(steps(times)) > 0
             assert min(steps([block.time for block in each.blocks])) > 0
         assert float(again.frames[0].time) < float(sender.frames[-1].time)
+
+
+async def test_a_camera_whose_clock_runs_fast_is_not_waited_for() -> None:
+    """The same is one whose first picture was late, as on a busy machine."""
+    async with staged(rate=10) as (stage, _):
+        sender = Listener()
+        stage.attach(sender)  # type: ignore[arg-type]
+        await until(lambda: bool(sender.frames))
+        begin, first = SystemClock().now(), float(sender.frames[0].time)
+        await until(lambda: len(sender.frames) > 40)
+        assert float(sender.frames[-1].time) - first > SystemClock().now() - begin
 
 
 async def test_a_page_that_is_loaded_again_goes_on_in_time() -> None:
