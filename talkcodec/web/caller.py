@@ -188,7 +188,7 @@ class Caller:
                 words = await conversation.connect()
                 self._talk(words, stack)
                 await conversation.ended()
-                ended = "the other side left, or the connection is gone"
+                ended = conversation.call.reason or ended
         except TalkcodecError as error:
             ended = str(error)
         finally:

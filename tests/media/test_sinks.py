@@ -39,8 +39,11 @@ def test_pictures_say_whether_they_are_synthesised() -> None:
 
 
 def test_nothing_is_done_with_pictures_for_none() -> None:
+    shown = frame(0)
+    before = shown.picture.copy()
     with open_sink("none", RATE) as sink:
-        sink.show(frame(0))
+        sink.show(shown)
+    assert np.array_equal(shown.picture, before)
 
 
 def test_a_sink_of_ones_own_is_opened_by_name_and_closed() -> None:

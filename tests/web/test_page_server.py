@@ -291,6 +291,7 @@ async def test_a_call_ends_when_no_page_comes_back(monkeypatch: pytest.MonkeyPat
         async with asyncio.timeout(PATIENCE):
             while server.caller.state()["phase"] != "idle":  # noqa: ASYNC110  it tells pages only
                 await asyncio.sleep(0.01)
+        assert server.caller.state()["phase"] == "idle"
 
 
 async def test_descriptions_that_are_none_are_told_of_and_change_nothing() -> None:

@@ -192,8 +192,10 @@ async def test_a_call_that_has_ended_does_not_end_the_camera() -> None:
         sender.over = True
         stage.attach(sender)  # type: ignore[arg-type]
         await until(lambda: len(sender.blocks) > 5)
+        assert not sender.frames
         sender.over = False
         await until(lambda: len(sender.frames) > 3)
+        assert len(sender.blocks) > 5
 
 
 async def test_without_a_page_nothing_is_shown_and_nothing_fails() -> None:
