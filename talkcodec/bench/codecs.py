@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Literal, Protocol, cast
 
 import av
@@ -26,6 +27,7 @@ from talkcodec.bench.framing import PAYLOAD_HEADER, uncarried_bytes
 from talkcodec.bench.rates import Rate, rtp_rate
 from talkcodec.errors import InputError
 from talkcodec.reference.scheduling import ordinary_priority
+from talkcodec.reference.watched import Stalled, within
 from talkcodec.types import U8, PacketKind
 
 Mode = Literal["call", "offline"]
@@ -69,6 +71,8 @@ class ClassicalCodec:
     """An FFmpeg encoder with fixed options and one number that sets its rate.
 
     ``options``: FFmpeg's, in which "{point}", "{crf}" (at most 63) and "{maxrate}" are filled in.
+    ``patience``: seconds after which an encoder that takes one frame is held to hang; one that
+    looks ahead may do all of its work at the last.
     """
 
     name: str
@@ -76,6 +80,7 @@ class ClassicalCodec:
     decoder: str
     points: tuple[int, ...]
     options: Mapping[str, str]
+    patience: float = 600.0
 
     def settings(self, point: int) -> str:
         options = sorted(self._filled(point).items())
@@ -87,7 +92,7 @@ class ClassicalCodec:
 
     def encode_decode(self, frames: Sequence[U8], fps: Fraction, point: int) -> CodecRun:
         with silent_stderr():
-            packets = list(self._encode(frames, fps, point))
+            packets = self._encoded(frames, fps, point)
             decoded = self._decode(packets)
         if len(decoded) != len(frames):
             raise InputError(f"expected {len(frames)} frames from {self.name}, got {len(decoded)}")
@@ -103,6 +108,15 @@ class ClassicalCodec:
         options = {"threads": "1", **self.options}
         return {key: text.format(**fill) for key, text in options.items()}
 
+    def _encoded(
+        self, frames: Sequence[U8], fps: Fraction, point: int
+    ) -> list[Packet[VideoStream]]:
+        """Encode, and once more from the start if the encoder hangs."""
+        try:
+            return list(self._encode(frames, fps, point))
+        except Stalled:
+            return list(self._encode(frames, fps, point))
+
     def _encode(
         self, frames: Sequence[U8], fps: Fraction, point: int
     ) -> Iterator[Packet[VideoStream]]:
@@ -117,10 +131,7 @@ class ClassicalCodec:
             if picture is not None:
                 frame = VideoFrame.from_ndarray(picture, format="rgb24")
                 frame.pts, frame.time_base = index, context.time_base
-            # SVT-AV1 starts threads until its first packet, and makes this one real-time.
-            with ordinary_priority():
-                packets = context.encode(frame)
-            yield from packets
+            yield from within(self.patience, partial(_send, context, frame))
 
     def _decode(self, packets: Sequence[Packet[VideoStream]]) -> list[U8]:
         context = cast("VideoCodecContext", av.CodecContext.create(self.decoder, "r"))
@@ -130,6 +141,12 @@ class ClassicalCodec:
             decoded = context.decode(packet)
             frames.extend(cast("U8", frame.to_ndarray(format="rgb24")) for frame in decoded)
         return frames
+
+
+def _send(context: VideoCodecContext, frame: VideoFrame | None) -> list[Packet[VideoStream]]:
+    # SVT-AV1 starts threads until its first packet, and makes this one real-time.
+    with ordinary_priority():
+        return context.encode(frame)
 
 
 @contextmanager
@@ -147,8 +164,8 @@ def silent_stderr() -> Iterator[None]:
         os.close(sink)
 
 
-# About 5 to 150 kbit/s at 256², closest together where a call at a low rate would work.
-_X26X_POINTS = (51, 47, 43, 39, 35, 31, 27)
+# About 5 to 300 kbit/s at 256², closest together where a call at a low rate would work.
+_X26X_POINTS = (51, 47, 43, 39, 35, 31, 27, 23)
 _SVT_POINTS = (70, 66, 63, 58, 53, 48, 43, 35)
 _VP9_POINTS = (63, 60, 56, 52, 48, 44, 39)
 _X265_QUIET = "pools=none:frame-threads=1:info=0:log-level=none"
@@ -215,6 +232,7 @@ _CALL = (
             "crf": "{crf}",
             "svtav1-params": "crf={point}:pred-struct=1:keyint=-1:lp=1",
         },
+        patience=20.0,
     ),
 )
 

@@ -11,8 +11,9 @@ payload of the one OBU_FRAME of the picture's temporal unit; nothing else is sen
 
 from __future__ import annotations
 
+import logging
 import os
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -29,10 +30,14 @@ from talkcodec.reference.codec import (
     check_side,
 )
 from talkcodec.reference.scheduling import ordinary_priority
+from talkcodec.reference.watched import PATIENCE, Stalled, within
 from talkcodec.types import U8
 
 if TYPE_CHECKING:
+    from av import VideoFrame
     from av.video.codeccontext import VideoCodecContext
+
+_log = logging.getLogger(__name__)
 
 #: AV1 quantiser index (1 to 255) of key pictures and of the pictures predicted from them. At 120
 #: a key picture of 256² takes 3.3 kB at LPIPS 0.020 and DISTS 0.053; at 150 it takes 2.2 kB at
@@ -109,12 +114,13 @@ class Av1PictureEncoder:
             self._context = self._open()
         assert self._context is not None
         frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        frame.pts = self._count
-        self._count += 1
-        # SVT-AV1 opens, and starts all its threads, with the first picture of a chain.
-        with ordinary_priority() if key else nullcontext():
-            packets = self._context.encode(frame)
-        unit = b"".join(bytes(packet) for packet in packets)
+        try:
+            unit = self._encode(frame, key=key)
+        except Stalled:
+            # What is stuck is left behind; a chain that begins anew needs nothing of it.
+            _log.warning("the AV1 encoder did not return: starting another one")
+            key, self._context, self._count = True, self._open(), 0
+            unit = self._encode(frame, key=key)
         header, payload = obu.split(unit)
         if not key:
             return EncodedPicture(payload, False, self._inter_quality)
@@ -126,10 +132,30 @@ class Av1PictureEncoder:
 
     def close(self) -> None:
         """End the chain: see :class:`~talkcodec.reference.codec.PictureEncoder`."""
-        if self._context is not None:
-            self._context.encode(None)  # SVT-AV1 complains when freed before the stream's end
-        self._context = None
+        context, self._context = self._context, None
+        if context is not None:
+            # SVT-AV1 complains when freed before the stream's end.
+            with suppress(Stalled):
+                within(PATIENCE, lambda: context.encode(None))
         self._count = 0
+
+    def _encode(self, frame: VideoFrame, *, key: bool) -> bytes:
+        """Return the temporal unit of ``frame``.
+
+        Raises:
+            Stalled: the encoder hangs. Its context must not be used, or freed, any more.
+        """
+        context = self._context
+        assert context is not None
+        frame.pts = self._count
+        self._count += 1
+
+        def work() -> bytes:
+            # SVT-AV1 opens, and starts all its threads, with the first picture of a chain.
+            with ordinary_priority() if key else nullcontext():
+                return b"".join(bytes(packet) for packet in context.encode(frame))
+
+        return within(PATIENCE, work)
 
     def _open(self) -> VideoCodecContext:
         # SVT-AV1 reports its settings on stderr unless told to keep to fatal errors.
