@@ -72,6 +72,21 @@ def save_best(run: Path, network: nn.Module, metadata: Mapping[str, str]) -> Non
     partial.replace(run / BEST)
 
 
+def begin_from(path: Path, network: nn.Module) -> None:
+    """Load ``network`` with the weights in ``path``; others there are left alone.
+
+    Raises:
+        InputError: it is no such file, or a parameter is missing or of another shape.
+    """
+    try:
+        found = load_file(path)
+        wanted = network.state_dict()
+        network.load_state_dict({name: found[name] for name in wanted})
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        told = str(error).splitlines()[0]
+        raise InputError(f"expected weights to begin from in {path}, found {told}") from None
+
+
 def checkpoints(run: Path) -> list[Path]:
     """Return the checkpoints in ``run``, oldest first."""
     return sorted((run / "checkpoints").glob("step-*"))

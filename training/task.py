@@ -23,6 +23,7 @@ Batch = dict[str, Tensor]
 TASKS = {
     "tracker": "training.tasks.tracker:TrackerTask",
     "detector": "training.tasks.detector:DetectorTask",
+    "restorer": "training.tasks.restorer:RestorerTask",
     "generator": "training.tasks.generator:GeneratorTask",
 }
 

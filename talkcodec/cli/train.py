@@ -66,6 +66,19 @@ def detector(
 
 
 @app.command()
+def restorer(
+    config: ConfigFile,
+    overrides: Set = None,
+    out: Out = None,
+    resume: Resume = False,
+    max_minutes: MaxMinutes = None,
+    as_json: Json = False,
+) -> None:
+    """Train the network that restores decoded references."""
+    _train("restorer", config, overrides or [], out, resume, max_minutes, as_json)
+
+
+@app.command()
 def generator(
     config: ConfigFile,
     overrides: Set = None,
@@ -74,7 +87,7 @@ def generator(
     max_minutes: MaxMinutes = None,
     as_json: Json = False,
 ) -> None:
-    """Train the generator: restorer, motion and painter."""
+    """Train the generator: motion and painter, on restored references."""
     _train("generator", config, overrides or [], out, resume, max_minutes, as_json)
 
 

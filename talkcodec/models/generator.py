@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from talkcodec.models.blocks import ConvUnit, PlainResidual, Residual, picture_input
-from talkcodec.models.restorer import RestorerNet
 
 #: Side of pictures that are painted, of what drives both networks, and of the flow, pixels.
 SIDE, DRIVE_SIDE, FLOW_SIDE = 256, 128, 64
@@ -124,10 +123,10 @@ class PainterNet(nn.Module):
 
 
 class GeneratorNet(nn.Module):
-    """The three networks and, for training, the warps between them.
+    """Both networks and, for training, the warp between them.
 
     ``forward``: a batch of ``training.tasks.driven.collate`` → ``painted`` and ``warped`` (B, 3,
-    256, 256), ``restored`` (G, 3, 256, 256), all about 0–255, and ``doubt`` (B, 2).
+    256, 256), about 0–255, and ``doubt`` (B, 2).
     """
 
     def __init__(
@@ -136,35 +135,31 @@ class GeneratorNet(nn.Module):
         widths: tuple[int, int, int] = (24, 48, 80),
         width: int = 16,
         blocks: int = 1,
-        restorer: int = 24,
     ) -> None:
         super().__init__()
         self.arguments: dict[str, Any] = {
             "widths": list(widths),
             "width": width,
             "blocks": blocks,
-            "restorer": restorer,
         }
-        self.restorer = RestorerNet(width=restorer)
         self.motion = MotionNet(widths=widths)
         self.painter = PainterNet(width=width, blocks=blocks)
 
     def parts(self) -> dict[str, nn.Module]:
         """Return the networks that a call runs, by the name that each ships under."""
-        return {"restorer": self.restorer, "dense_motion": self.motion, "painter": self.painter}
+        return {"dense_motion": self.motion, "painter": self.painter}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        restored = self.restorer(batch["coded"])
         correction, features, doubt = self.motion(batch["small"], batch["drive"], batch["flow"])
         shift = nn.functional.interpolate(
             correction.float(), scale_factor=2, mode="bilinear", align_corners=False
         )
         field = batch["field"] + shift * batch["outside"][:, None]
-        moved = warp(restored.float()[batch["of"].long()], field)
+        moved = warp(batch["reference"].float()[batch["of"].long()], field)
         # What comes from other references, or was painted, stays.
         warped = torch.where(batch["patched"][:, None], batch["warped"].float(), moved)
         painted = self.painter(warped, batch["drive"], features)
-        return {"painted": painted, "warped": warped, "restored": restored, "doubt": doubt}
+        return {"painted": painted, "warped": warped, "doubt": doubt}
 
 
 def warp(picture: Tensor, field: Tensor) -> Tensor:

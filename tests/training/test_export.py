@@ -342,8 +342,13 @@ def test_a_wrong_fold_does_not_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_every_network_that_is_trained_has_a_limit() -> None:
-    assert exporting.LIMITS.keys() == {"tracker", "detector", *GeneratorNet().parts()}
-    assert TASKS.keys() == {"tracker", "detector", "generator"}
+    assert exporting.LIMITS.keys() == {
+        "tracker",
+        "detector",
+        "restorer",
+        *GeneratorNet().parts(),
+    }
+    assert TASKS.keys() == {"tracker", "detector", "restorer", "generator"}
 
 
 def test_data_of_which_nobody_was_counted_is_told(tmp_path: Path) -> None:

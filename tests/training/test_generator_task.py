@@ -12,13 +12,15 @@ import torch
 
 from talkcodec.errors import InputError
 from talkcodec.models.generator import GeneratorNet, warp
+from talkcodec.reference.av1 import INTER_QUALITY, KEY_QUALITY
 from talkcodec.render.geometric import resample
 from tests.training.tiny import make_store
-from training.coded import CodedStore, code
+from training.checkpoint import BEST, save_best
+from training.coded import CodedStore, code, restore
 from training.task import Task, build_task
 from training.tasks.driven import Draw, Group, Stager, collate, draw_group, mirrored
 
-SMALL = {"widths": [4, 6, 8], "width": 4, "restorer": 4, "side": 32, "validate_groups": 2}
+SMALL = {"widths": [4, 6, 8], "width": 4, "side": 32, "validate_groups": 2}
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("train", "val"):
         make_store(made / name, frames=8)
         code(made / name, (120, 150))
+        restore(made / name)
     return made
 
 
@@ -53,10 +56,15 @@ def test_a_coded_store_has_references_of_every_clip(store: CodedStore) -> None:
     assert set(store.of_clip) == {0, 1}
     for clip, rows in store.of_clip.items():
         assert (store.store.clip[store.frame[rows]] == clip).all()
-    assert ((store.quality >= 120) & (store.quality <= 150)).all()
+    later = INTER_QUALITY - KEY_QUALITY
+    assert ((store.quality >= 120) & (store.quality <= 150 + later)).all()
+    assert (store.quality <= 150).any()  # every chain begins with a key picture
     for row, frame in enumerate(store.frame):
         off = np.abs(store.references[row].astype(int) - store.store.frames[frame])
         assert 0.5 < off.mean() < 6  # coded, but the same picture
+    assert store.restored is not None
+    change = np.abs(store.restored.astype(int) - store.references)
+    assert 0 < change.mean() < 4
     gap = np.linalg.norm(store.tracked - store.store.landmarks, axis=-1)
     assert np.median(gap) < 3
 
@@ -70,17 +78,17 @@ def test_a_store_that_was_not_coded_is_told_in_one_line(tmp_path: Path) -> None:
 def test_the_network_warps_as_the_renderer_does(store: CodedStore) -> None:
     group = a_group(store)
     staged = group.frames[0].staged
-    wanted = resample(group.coded, staged.field)
+    wanted = resample(group.reference, staged.field)
     batch = tensors(group)
-    found = warp(batch["coded"].float(), batch["field"][:1])[0].permute(1, 2, 0).numpy()
+    found = warp(batch["reference"].float(), batch["field"][:1])[0].permute(1, 2, 0).numpy()
     assert np.abs(found - wanted)[~staged.patched].mean() < 0.5
     assert (wanted[~staged.patched] == staged.warped[~staged.patched]).mean() > 0.99
 
 
 def test_a_new_network_changes_little(store: CodedStore) -> None:
-    """It starts from the geometric picture, and restores nothing yet."""
+    """It starts from the geometric picture."""
     torch.manual_seed(1)
-    network = GeneratorNet(widths=(4, 6, 8), width=4, restorer=4).eval()
+    network = GeneratorNet(widths=(4, 6, 8), width=4).eval()
     batch = tensors(a_group(store))
     with torch.no_grad():
         made = network(batch)
@@ -91,8 +99,8 @@ def test_a_mirrored_group_is_drawn_mirrored(store: CodedStore) -> None:
     group = a_group(store)
     other = mirrored(group)
     one, two = tensors(group), tensors(other)
-    flipped = warp(two["coded"].float(), two["field"][:1]).flip(-1)
-    assert (flipped - warp(one["coded"].float(), one["field"][:1])).abs().mean() < 0.05
+    flipped = warp(two["reference"].float(), two["field"][:1]).flip(-1)
+    assert (flipped - warp(one["reference"].float(), one["field"][:1])).abs().mean() < 0.05
     again = mirrored(other)
     for frame, back in zip(group.frames, again.frames, strict=True):
         assert np.array_equal(frame.staged.flow, back.staged.flow)
@@ -116,7 +124,7 @@ def test_it_learns_a_batch(folder: Path) -> None:
     batch = next(task.loader(batch=4, seed=1, step=0, rank=0, world=1))
     optimisers = {n: torch.optim.AdamW(net.parameters(), 2e-3) for n, net in networks.items()}
     near = []
-    for step in range(12):
+    for step in range(24):
         for turn in task.turns:
             values = task.losses(turn, batch, step)
             assert all(value.ndim == 0 and value.isfinite() for value in values.values())
@@ -152,3 +160,31 @@ def test_validation_repeats_itself_and_knows_the_warp(folder: Path) -> None:
     assert one["warp_lpips"] > 0
     assert grid is not None
     assert grid.shape == (8 * 256, 4 * 256, 3)
+
+
+def test_references_must_have_been_restored(tmp_path: Path) -> None:
+    make_store(tmp_path, frames=8)
+    code(tmp_path, (120, 150))
+    store = CodedStore.open(tmp_path)
+    assert store.restored is None
+    with pytest.raises(InputError, match=r"^expected restored references: .* --restore$"):
+        Stager(store)
+    restore(tmp_path)
+    Stager(CodedStore.open(tmp_path))
+    code(tmp_path, (120, 150))  # other pictures: what was restored is gone
+    assert CodedStore.open(tmp_path).restored is None
+
+
+def test_a_run_may_begin_from_another_ones_weights(folder: Path, tmp_path: Path) -> None:
+    first = build(folder).networks()["generator"]
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.add_(1)
+    save_best(tmp_path, first, {})
+    second = build(folder, start=str(tmp_path / BEST)).networks()["generator"]
+    for one, two in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, two)
+    with pytest.raises(InputError, match=r"^expected weights to begin from in .*, found "):
+        build(folder, start=str(tmp_path / BEST), width=6).networks()
+    with pytest.raises(InputError, match=r"^expected weights to begin from in .*, found "):
+        build(folder, start=str(tmp_path / "nothing")).networks()

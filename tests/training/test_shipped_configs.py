@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from talkcodec.cli.main import app
 from tests.training.tiny import make_store
-from training.coded import code
+from training.coded import code, restore
 from training.config import CONFIGS, load_config
 from training.export import load_best
 
@@ -23,6 +23,7 @@ SHIPPED = sorted(CONFIGS.glob("*.toml"))
 QUICK = {
     "tracker": ["task.validate_frames=50"],
     "detector": ["task.validate_pictures=50"],
+    "restorer": ["task.validate_references=2", "task.side=32"],
     "generator": ["task.validate_groups=2", "task.side=32"],
 }
 
@@ -36,10 +37,16 @@ def make_coded(folder: Path) -> None:
     code(folder, (120, 160))
 
 
+def make_restored(folder: Path) -> None:
+    make_coded(folder)
+    restore(folder)
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "tracker": make_frames,
     "detector": make_frames,
-    "generator": make_coded,
+    "restorer": make_coded,
+    "generator": make_restored,
 }
 
 
@@ -52,7 +59,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def test_there_are_configurations() -> None:
-    assert {"tracker", "detector", "generator"} <= {path.stem for path in SHIPPED}
+    assert {"tracker", "detector", "restorer", "generator"} <= {path.stem for path in SHIPPED}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

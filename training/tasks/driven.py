@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Samples for the generator: a reference, and a frame of the same clip to be drawn from it.
 
-Everything the network is given is made as a call makes it: the reference is coded, landmarks
-come from the shipped tracker, states are quantised, motion beyond the face is measured and fitted,
-and the picture is staged by the renderer's own code.
+Everything the network is given is made as a call makes it: the reference is coded and restored,
+landmarks come from the shipped tracker, states are quantised, motion beyond the face is measured
+and fitted, and the picture is staged by the renderer's own code.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from talkcodec import weights
+from talkcodec.errors import InputError
 from talkcodec.face.place import Place
 from talkcodec.motion.fit import fit_identity, fit_state, neutral_shape
 from talkcodec.motion.landmarks import EYELIDS, LIPS
@@ -44,22 +45,26 @@ class Driven:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Frames drawn from one reference. ``coded``, ``original``: uint8 (256, 256, 3).
+    """Frames drawn from one ``reference``, uint8 (256, 256, 3), restored.
 
     ``window``: whether the frames follow one another.
     """
 
-    coded: U8
-    original: U8
+    reference: U8
     frames: tuple[Driven, ...]
     window: bool = False
 
 
 class Stager:
-    """Makes groups from a store. Not thread-safe."""
+    """Makes groups from a store. Not thread-safe.
+
+    Raises ``InputError`` if its references have not been restored.
+    """
 
     def __init__(self, store: CodedStore) -> None:
-        self._coded = store
+        if store.restored is None:
+            raise InputError("expected restored references: python -m training.coded … --restore")
+        self._coded, self._restored = store, store.restored
         self._model = weights.shape_model()
         self._renderer = GeometricRenderer(self._model, weights.topology())
         self._meter = FlowMeter()
@@ -76,7 +81,7 @@ class Stager:
             self._driven(int(frame), views, neutral, layered=bool(sent))
             for frame, sent in zip(frames, layered, strict=True)
         )
-        return Group(views[0].picture, self._frame(first), made)
+        return Group(views[0].picture, made)
 
     def _driven(
         self, frame: int, views: list[ReferenceView], neutral: F64, *, layered: bool
@@ -99,7 +104,7 @@ class Stager:
         return _MODE, fit_layer(residual, weight, _MODE).astype(np.float32)
 
     def _view(self, row: int, neutral: F64) -> ReferenceView:
-        picture = np.ascontiguousarray(self._coded.references[row])
+        picture = np.ascontiguousarray(self._restored[row])
         state = self._state(int(self._coded.frame[row]), neutral)
         return ReferenceView.make(picture, state, neutral, self._model)
 
@@ -185,7 +190,7 @@ def mirrored(group: Group) -> Group:
         )
         for f in group.frames
     )
-    return Group(_flip(group.coded), _flip(group.original), frames, group.window)
+    return Group(_flip(group.reference), frames, group.window)
 
 
 def _mirrored(s: Staged) -> Staged:
@@ -207,15 +212,25 @@ def _flip(picture: U8) -> U8:
     return np.ascontiguousarray(picture[:, ::-1])
 
 
-def toned(group: Group, random: np.random.Generator) -> Group:
-    """Return ``group`` in other light: one curve a colour for all of its pictures."""
+def tone_curve(random: np.random.Generator) -> U8:
+    """Return a change of light, uint8 (1, 256, 3): one curve a colour."""
     gamma = float(np.exp(random.normal(0, 0.2)))
     gains = np.exp(random.normal(0, 0.06, 3))
     curve = 255 * (np.arange(256) / 255) ** gamma
-    table = np.clip(np.rint(curve[:, None] * gains), 0, 255).astype(np.uint8)[None]
+    return np.clip(np.rint(curve[:, None] * gains), 0, 255).astype(np.uint8)[None]
+
+
+def toned_by(picture: U8, curve: U8) -> U8:
+    """Return ``picture`` in the light of ``curve``."""
+    return np.asarray(cv2.LUT(picture, curve), np.uint8)
+
+
+def toned(group: Group, random: np.random.Generator) -> Group:
+    """Return ``group`` in other light: one curve for all of its pictures."""
+    curve = tone_curve(random)
 
     def tone(picture: U8) -> U8:
-        return np.asarray(cv2.LUT(picture, table), np.uint8)
+        return toned_by(picture, curve)
 
     frames = tuple(
         replace(
@@ -225,7 +240,7 @@ def toned(group: Group, random: np.random.Generator) -> Group:
         )
         for f in group.frames
     )
-    return Group(tone(group.coded), tone(group.original), frames, group.window)
+    return Group(tone(group.reference), frames, group.window)
 
 
 def planes(pictures: list[U8]) -> U8:
@@ -234,15 +249,14 @@ def planes(pictures: list[U8]) -> U8:
 
 
 def collate(groups: list[Group]) -> dict[str, U8 | F32 | I32 | Bool]:
-    """Return arrays by name: of the groups ``coded`` and ``original``, of their frames all else.
+    """Return arrays by name: of the groups ``reference`` and ``window``, of their frames all else.
 
     ``of``: by frame the row of its group; ``places``: float32 (B, 2, 2), mouth and eyes.
     """
     frames = [frame for group in groups for frame in group.frames]
     staged = [frame.staged for frame in frames]
     return {
-        "coded": planes([group.coded for group in groups]),
-        "original": planes([group.original for group in groups]),
+        "reference": planes([group.reference for group in groups]),
         "of": np.repeat(np.arange(len(groups)), [len(g.frames) for g in groups]).astype(np.int32),
         "window": np.array([group.window for group in groups]),
         "truth": planes([frame.truth for frame in frames]),

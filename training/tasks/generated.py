@@ -73,7 +73,9 @@ class Comparison:
         for index in np.linspace(0, len(self._frames) - 1, rows).astype(int):
             frame = self._frames[index]
             group = self._groups[index // len(self._groups[0].frames)]
-            out.append(np.hstack([group.coded, frame.staged.warped, painted[index], frame.truth]))
+            out.append(
+                np.hstack([group.reference, frame.staged.warped, painted[index], frame.truth])
+            )
         return np.vstack(out)
 
     def _painted(self, network: nn.Module) -> tuple[list[U8], F64]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the generator: restorer, motion and painter together, on what a call would give them."""
+"""Train the generator: motion and painter together, on what a call would give them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from talkcodec.models.generator import DRIVE_SIDE, GeneratorNet
 from talkcodec.types import CANVAS, F64, U8
+from training.checkpoint import begin_from
 from training.coded import CodedStore
 from training.discriminators import (
     Discriminators,
@@ -39,10 +40,12 @@ class GeneratorOptions:
 
     Weights of the losses: ``near``, mean difference in 8-bit steps (in mouth and eyes ``regions``
     times more); ``dists``, ``features``, ``lpips`` on crops of ``side`` pixels; ``warp``, mean
-    difference before painting; ``restored``, of the reference; ``landmarks``, distance of what the
+    difference before painting; ``landmarks``, distance of what the
     tracker sees; ``identity``; ``temporal``, difference of the changes within windows;
     ``adversarial`` and ``matching``, by discriminators of ``judges`` channels; ``doubt``.
-    ``validate_groups``: references of the validation, two frames each.
+    ``evenness``: clips are drawn in proportion to their frames to this power. ``start``: weights
+    of an earlier run to begin from. ``validate_groups``: references of the validation, two frames
+    each.
     """
 
     train: str
@@ -56,7 +59,6 @@ class GeneratorOptions:
     features: float = 0.5
     lpips: float = 2.0
     warp: float = 0.02
-    restored: float = 0.01
     landmarks: float = 4.0
     identity: float = 0.0
     temporal: float = 0.0
@@ -64,11 +66,12 @@ class GeneratorOptions:
     matching: float = 0.0
     doubt: float = 0.02
     side: int = 96
+    evenness: float = 0.75
+    start: str = ""
     validate_groups: int = 40
     widths: tuple[int, int, int] = (24, 48, 80)
     width: int = 16
     blocks: int = 1
-    restorer: int = 24
     judges: int = 32
 
     @property
@@ -96,9 +99,9 @@ class GeneratorTask:
 
     def networks(self) -> dict[str, nn.Module]:
         o = self.options
-        generator = GeneratorNet(
-            widths=o.widths, width=o.width, blocks=o.blocks, restorer=o.restorer
-        )
+        generator = GeneratorNet(widths=o.widths, width=o.width, blocks=o.blocks)
+        if o.start:
+            begin_from(Path(o.start), generator)
         made: dict[str, nn.Module] = {"generator": generator}
         if o.judged:
             made["discriminators"] = Discriminators(width=o.judges)
@@ -117,10 +120,7 @@ class GeneratorTask:
 
     @cached_property
     def _chances(self) -> F64:
-        """Of each clip: a long one shows more, but no hundred times more, than a short one."""
-        frames = np.bincount(self._train.store.clip)
-        chances = np.sqrt(frames)
-        return np.asarray(chances / chances.sum())
+        return self._train.chances(self.options.evenness)
 
     def loader(self, *, batch: int, seed: int, step: int, rank: int, world: int) -> Iterator[Batch]:
         del world  # the rank alone makes the draws differ
@@ -148,7 +148,6 @@ class GeneratorTask:
         terms = {
             "near": _weighed(off, 1 + o.regions * _regions(batch["drive"])),
             "warp": (made["warped"] - truth).abs().mean(),
-            "restored": (made["restored"].float() - batch["original"].float()).abs().mean(),
             "dists": looks.dists,
             "features": looks.features,
             "lpips": looks.lpips,
@@ -188,7 +187,7 @@ class GeneratorTask:
         return self._comparison.measure(network)
 
     def pictures(self, network: nn.Module) -> U8 | None:
-        """Rows of four frames: reference as coded, warped, painted, truth."""
+        """Rows of four pictures: reference, warped, painted, truth."""
         return self._comparison.sheet(network)
 
 
