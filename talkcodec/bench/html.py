@@ -20,6 +20,7 @@ h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
 table { border-collapse: collapse; margin: .8em 0; font-variant-numeric: tabular-nums; }
 td, th { padding: .25em .7em; border-bottom: 1px solid #ddd; text-align: right; }
 td:first-child, th:first-child { text-align: left; }
+.wide { overflow-x: auto; }
 tr.ours { font-weight: 600; background: #f3f7ff; }
 img { max-width: 100%; } figure { margin: 1em 0; }
 figcaption, .note { color: #555; font-size: .9em; }
@@ -34,8 +35,23 @@ each classical codec's ladder, log-linear between points; ≤ or ≥ marks a rat
 where the ladder's end is used, so that the true figure lies further that way. Means of rates and
 ratios are geometric.
 LPIPS and DISTS: 0 is identical. Lips, eyes and iris: error in % of the distance between the
-eyes, found by tracking the output again; pose in degrees.
+eyes, found by tracking the output again; pose in degrees; face lost: % of frames in which the
+tracker finds none; identity: distance between embeddings, 0 is the same. L1 in 8-bit steps.
 """
+
+#: What the columns of scores are called.
+_LABELS = {
+    "lpips": "LPIPS",
+    "dists": "DISTS",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "vmaf": "VMAF",
+    "face_lost": "face lost",
+    "lpips_face": "LPIPS, face",
+    "lpips_rest": "LPIPS, rest",
+    "l1_face": "L1, face",
+    "l1_rest": "L1, rest",
+}
 
 
 def write_html(
@@ -124,7 +140,7 @@ def _score_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
     for name, codec in summary["codecs"].items():
         found = codec["at_our_rate"]
         rows.append([name, f"{found['payload_kbps']:.1f}", *_numbers(found["scores"], names)])
-    return ["codec", "kbit/s", *names], rows
+    return ["codec", "kbit/s", *(_LABELS.get(name, name) for name in names)], rows
 
 
 def _clip_rows(clips: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -164,12 +180,12 @@ def _signed(relation: str, value: float) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = [f"<table><tr>{top}</tr>"]
+    lines = [f'<div class="wide"><table><tr>{top}</tr>']
     for row in rows:
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
         mark = ' class="ours"' if row[0].startswith("talkcodec") else ""
         lines.append(f"<tr{mark}>{cells}</tr>")
-    return "\n".join([*lines, "</table>"])
+    return "\n".join([*lines, "</table></div>"])
 
 
 def _figure(png: bytes, caption: str) -> str:
