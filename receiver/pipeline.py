@@ -18,12 +18,13 @@ import av
 from receiver.screen import Screen
 from receiver.sound import SoundRoom, Together
 from talkcodec import weights
-from talkcodec.bitstream.control import SoundTime
+from talkcodec.bitstream.control import ModeChange
 from talkcodec.clock import Clock, Stopwatch, SystemClock
 from talkcodec.errors import TalkcodecError
 from talkcodec.media.mark import marked_frame
 from talkcodec.media.sinks import ShownFrame
 from talkcodec.media.sound import SoundBlock
+from talkcodec.pools import keep_to_one_thread
 from talkcodec.reference.codec import CodecId
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.driver import failure
@@ -90,6 +91,7 @@ class Receiver:
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
+        keep_to_one_thread()
         codecs = tuple(int(codec) for codec in CodecId)
         self.session = ReceiverSession(greeting(weights.tables().hash, codecs))
         self._loop = asyncio.get_running_loop()
@@ -196,6 +198,7 @@ class Receiver:
             video_dropped=screen.early,
             sound_blocks=sound.played if sound else 0,
             sound_concealed=sound.concealed if sound else 0,
+            sound_muted=sound.muted if sound else 0,
             sound_late=sound.late if sound else 0,
             sound_skipped=sound.skipped if sound else 0,
             sound_inserted=sound.inserted if sound else 0,
@@ -233,8 +236,8 @@ class Receiver:
             self._inbox.put(_Arrival(now, packet))
         for notice in notices:
             self._incoming.note(notice)
-            if isinstance(notice, SoundTime) and self._sound is not None:
-                self._sound.set_time(notice)
+            if not isinstance(notice, ModeChange) and self._sound is not None:
+                self._sound.note(notice)
         waits = self._screen.playout.waits if self._screen.playout is not None else 0.0
         self.session.fare(waits, self._screen.held)
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from receiver.conceal import Concealer
 from talkcodec.bitstream import Reference, classify
@@ -88,6 +89,7 @@ class Screen:
         self._stuck = stuck
         self._concealer: Concealer | None = None
         self._lead = 0.0
+        self._reformatter = VideoReformatter()
         self._config = playout
         self._decoder = Decoder(stopwatch)
         self._clock = clock
@@ -117,6 +119,7 @@ class Screen:
         """Draw and show the newest frame whose time has come, if there is one."""
         begin = self._clock.now()
         due = self.playout.due(begin + self._lead) if self.playout is not None else None
+        made_up = due is None
         due = due or self._made_up()
         if due is None:
             return
@@ -134,7 +137,7 @@ class Screen:
         self.mode = mode
         self.freezes.shown(self._clock.now())
         time = float(self.tick / (self.tick_rate or 1))
-        self._show(ShownFrame(picture, self.tick, time, mode))
+        self._show(ShownFrame(picture, self.tick, time, mode, made_up))
 
     def _made_up(self) -> tuple[int, DecodedState] | None:
         """Return a frame in place of one whose time has come and that has not."""
@@ -151,7 +154,7 @@ class Screen:
         if isinstance(state, DecodedState):
             return self._decoder.render(state)
         side = self._decoder.header.size
-        return np.asarray(state.to_ndarray(width=side, height=side, format="rgb24"), np.uint8)
+        return np.asarray(self._reformatter.reformat(state, side, side, "rgb24").to_ndarray())
 
     def patience(self) -> float | None:
         """Return the seconds until a frame is to be drawn, or None while there is none."""

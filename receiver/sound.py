@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from talkcodec.bitstream.control import SoundTime
+from talkcodec.bitstream.control import Mute, SoundTime
 from talkcodec.clock import Clock
 from talkcodec.errors import TalkcodecError
 from talkcodec.media.sound import BLOCK, I16, SoundBlock
@@ -82,7 +82,7 @@ class SoundRoom:
         self._failed = failed
         self._latency = latency
         self._clock = clock
-        self._inbox: Mailbox[_Arrival | SoundTime] = Mailbox(INBOX)
+        self._inbox: Mailbox[_Arrival | SoundTime | Mute] = Mailbox(INBOX)
         self._heard_at = clock.now()
         self._thread = threading.Thread(target=self._work, name="sound", daemon=True)
 
@@ -101,9 +101,9 @@ class SoundRoom:
         if self._thread.ident is None:
             self._thread.start()
 
-    def set_time(self, time: SoundTime) -> None:
-        """Take what the other side told of when sound was captured."""
-        self._inbox.put(time)
+    def note(self, notice: SoundTime | Mute) -> None:
+        """Take what the other side told of its sound: its time, or that there is none."""
+        self._inbox.put(notice)
 
     def put(self, number: int, samples: I16) -> None:
         """Take a decoded packet, int16 (960,)."""
@@ -130,12 +130,14 @@ class SoundRoom:
             self._together.sound_needs = None  # pictures wait for it no longer
             self._failed()
 
-    def _take(self, item: _Arrival | SoundTime) -> None:
+    def _take(self, item: _Arrival | SoundTime | Mute) -> None:
         if isinstance(item, SoundTime):
             self.playout.set_time(item.packet, item.time_us / 1e6)
-            return
-        self._heard_at = item.at
-        self.playout.push(item.number, item.samples, item.at)
+        elif isinstance(item, Mute):
+            self.playout.mute()
+        else:
+            self._heard_at = item.at
+            self.playout.push(item.number, item.samples, item.at)
 
     def _play_due(self) -> None:
         now = self._clock.now()

@@ -25,6 +25,7 @@ from talkcodec.errors import TalkcodecError
 from talkcodec.face import FaceTracker
 from talkcodec.media.sound import SoundBlock
 from talkcodec.modes import ModeConfig, Reason
+from talkcodec.pools import keep_to_one_thread
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.driver import failure
 from talkcodec.rtc.duplex import Notice
@@ -38,6 +39,9 @@ from talkcodec.rtc.sending import SenderSession
 from talkcodec.rtc.stats import SenderReport
 from talkcodec.rtc.timeline import Timeline
 from talkcodec.types import Frame, Mode, Packet, StreamSettings
+
+#: Seconds for which a sender that falls behind its camera does without foreseeing the result.
+_REFLECT = 0.4
 
 #: Frames after a switch with which the new mode is told again: the message may be lost, and the
 #: reliable channel takes a second and more to notice that.
@@ -81,6 +85,7 @@ class Sender:
         self._encoder: Encoder | None = None
         best = StreamSettings(self.config.group, self.config.quantiser, self.config.redundancy)
         self.session = SenderSession(weights.tables().hash, pace, best=best, rate=rate)
+        keep_to_one_thread()
         self._loop = asyncio.get_running_loop()
         self._on_frame = on_frame
         self._frames: Mailbox[Frame] = Mailbox(1)
@@ -89,6 +94,7 @@ class Sender:
         self._sound = SoundEncoding(self._clock, sound_rate)
         self._captured = self._encoded = 0
         self._took = 0.0
+        self._reflected = float("-inf")
         self._asked: Mode = "motion"
         self._reason: Reason = "none"
         self._insisting = 0
@@ -289,7 +295,7 @@ class Sender:
         # What motion there is of the frames before goes out while it is worth something.
         before = encoder.flush() if fallback.leaving_motion else []
         switches = fallback.counts.switches
-        encoded = encoder.encode(frame)
+        encoded = encoder.encode(frame, judge=False)
         fallback.wanted = self._wish(encoder)
         packets, picture = fallback.step(encoded, lambda: encoder.canvas(frame), tick, key=key)
         if fallback.counts.switches > switches:
@@ -299,10 +305,20 @@ class Sender:
             self._insisting -= 1
             self._later(self._announce, fallback.change(), Channel.MOTION)
         self._later(self._send, before + packets, picture)
+        self._reflect(encoder)
         self._encoded += 1
         self._took += (self._clock.now() - begin - self._took) / 8
         if self._on_frame is not None:
             self._on_frame(encoder, frame)
+
+    def _reflect(self, encoder: Encoder) -> None:
+        """Judge what was sent, unless the next frame waits already; but not never."""
+        busy = len(self._frames) > 0 and self._clock.now() - self._reflected < _REFLECT
+        if not busy:
+            self._reflected = self._clock.now()
+        references = encoder.reflect(busy=busy)
+        if references:
+            self._later(self._send, references, None)
 
     def _wish(self, encoder: Encoder) -> Mode:
         """Return the mode that the caller or what the encoder sees asks for."""

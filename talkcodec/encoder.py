@@ -130,7 +130,7 @@ class Encoder:
         trace: Callable[[GroupTrace], None] | None = None,
     ) -> None:
         """``tracker``: by default the one of ``open_tracker()``. ``stopwatch`` times the stages
-        track, fit, encode, analyse and reference encode. ``trace`` hears of every group.
+        track, fit, encode, analyse, reflect and reference encode. ``trace`` hears of every group.
         """
         self.config = config or EncoderConfig()
         self._stopwatch = stopwatch or NullStopwatch()
@@ -166,6 +166,8 @@ class Encoder:
         self._eyes = 0.0
         self._window_told: tuple[int, int, int, int] | None = None
         self._watch = Watch(self.config.modes)
+        self._judges = True
+        self._unjudged: tuple[Sample, MotionGroup] | None = None
 
     def header(self) -> Packet:
         """Return the stream header; send it first, and again to whoever joins late."""
@@ -229,13 +231,15 @@ class Encoder:
         """Return the tick on which ``frame`` falls."""
         return round(frame.time * self.config.tick_rate)
 
-    def encode(self, frame: Frame) -> list[Packet]:
+    def encode(self, frame: Frame, *, judge: bool = True) -> list[Packet]:
         """Take one frame and return the packets that are complete now, often none.
 
+        ``judge``: see at once how the receiver will show a group, and send a reference with it
+        where that is not good enough. False: ``reflect`` does that, when the group is on its way.
         A frame that falls on the tick of an earlier one is dropped, or on one that the frame rate's
-        divisor leaves out; a frame without a face
-        yields nothing, and the receiver holds the last picture.
+        divisor leaves out; one without a face yields nothing, and the receiver holds the last one.
         """
+        self._judges = judge
         tick = self.tick(frame)
         if self._last_tick >= 0 and tick - self._last_tick < self._settings.divisor:
             return []
@@ -254,6 +258,19 @@ class Encoder:
             if not len(self._scene.bank):
                 return out + (self._start(sample) if self._watch.drawing else self._wait(sample))
             return out + self._push(sample)
+
+    def reflect(self, *, busy: bool = False) -> list[Packet]:
+        """Look at the last group as the receiver will show it; return a reference if it needs one.
+
+        Follows ``encode(frame, judge=False)``: what is sent now serves later groups. ``busy``: no
+        time to draw, so only what was asked for is made, and what a face in doubt needs.
+        """
+        unjudged, self._unjudged = self._unjudged, None
+        if unjudged is None or (busy and not (self._requested or self._watch.hurry)):
+            return []
+        with self._stopwatch.stage("reflect"):
+            wanted = self._wants_reference(*unjudged)
+        return [self._send_reference(unjudged[0], key=self._requested)] if wanted else []
 
     def flush(self) -> list[Packet]:
         """Return what is left: a last, perhaps shorter, group."""
@@ -282,7 +299,7 @@ class Encoder:
 
     def _begin_anew(self) -> None:
         """Perhaps it is another person: nothing that was sent of the last one may be drawn from."""
-        self._identity = None
+        self._identity = self._unjudged = None
         self._travelling.clear()
         self._waiting.clear()
         self._smoother.reset()
@@ -304,8 +321,7 @@ class Encoder:
         if self._identity is None:
             self._settle(landmarks)
         interval = float((tick - self._last_tick) / self.config.tick_rate)
-        self._last_tick = tick
-        picture = self.canvas(frame)
+        self._last_tick, picture = tick, self.canvas(frame)
         state = self._smoother(self._fit(landmarks), interval)
         bounds = self._window.bounds
         others = tuple(self._window.box_to_canvas(box) for box in seen.others)
@@ -327,7 +343,7 @@ class Encoder:
         if sample is not None:
             self._waiting.append(sample)
             waited = (sample.tick - self._waiting[0].tick) / self.config.tick_rate
-            if waited < self.config.startup and not self._good(sample):
+            if waited < self.config.startup and eye_opening(self._shape(sample)) <= OPEN_EYES:
                 return []
         waiting, self._waiting = self._waiting, []
         best = max(range(len(waiting)), key=lambda index: self._quality(waiting[index]))
@@ -371,10 +387,9 @@ class Encoder:
                 self._begin_anew()
                 return []
             group = self._group(samples, choice)
-            wanted = self._wants_reference(last, group)
-        out: list[Packet] = []
-        if wanted:
-            out.append(self._send_reference(last, key=self._requested))
+        self._unjudged = last, group
+        out = self.reflect() if self._judges else []
+        if out:
             choice = self._analyst.choose(last, samples[0].tick, self._travelling)
             group = self._group(samples, choice)
         self._used[choice.reference.sequence] = last.tick
@@ -429,7 +444,6 @@ class Encoder:
         self._sequence = (self._sequence + 1) % 256
         assert self._identity is not None  # a sample exists, so it has been fitted
         first = not len(self._scene.bank)
-        window = sample.window
         reference = Reference(
             sequence=self._sequence,
             slot=self._free_slot(),
@@ -437,7 +451,7 @@ class Encoder:
             tick=sample.tick,
             state=tuple(np.rint(sample.state).astype(int).tolist()),
             identity=tuple(self._identity.tolist()) if first or key else None,
-            window=window if window != self._window_told else None,
+            window=sample.window if sample.window != self._window_told else None,
             codec=int(self.config.codec),
             picture=coded.data,
         )
@@ -447,7 +461,7 @@ class Encoder:
         if not first:
             self._policy.spent(8 * len(data))
         self._floor = self._analyst.picture_error(picture, sample)
-        self._requested, self._window_told = False, window
+        self._requested, self._window_told = False, sample.window
         self._used[self._sequence] = sample.tick
         self._travelling = {s: k for s, k in self._travelling.items() if s in self._scene.bank}
         if self.config.acknowledged:
@@ -466,10 +480,6 @@ class Encoder:
             return held.index(None)
         ages = [self._used.get(r.sequence, 0) for r in held if r is not None]
         return ages.index(min(ages))
-
-    def _good(self, sample: Sample) -> bool:
-        """Return whether ``sample`` will do as a first reference: open eyes."""
-        return eye_opening(self._shape(sample)) > OPEN_EYES
 
     def _quality(self, sample: Sample) -> float:
         """Rank first references: open eyes, then a slightly open mouth, near the front."""

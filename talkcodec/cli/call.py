@@ -124,11 +124,8 @@ def call(
 def _take_part(plan: Plan) -> dict[str, Any]:
     import asyncio
 
-    import cv2
-
     from talkcodec.cli.calling import Interrupted, take_part
 
-    cv2.setNumThreads(1)
     try:
         return asyncio.run(take_part(plan, _tell))
     except Interrupted as error:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json as json_format
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +50,6 @@ def demo(
     """Call yourself: camera or file in, a moving face out at a few kbit/s."""
     if not 0 < seconds <= MAX_SECONDS:
         raise InputError(f"expected 0 to {MAX_SECONDS:g} seconds, found {seconds:g}")
-    _one_thread_each()
     call, recording, tick_rate = _call(
         seconds, input, link, _sinks(stats, stats_port), window=not headless
     )
@@ -83,18 +81,6 @@ def summarise(call: Call, files: list[Path]) -> dict[str, Any]:
         "mode_switches": call.media.mode_switches,
         "files": [str(path) for path in files],
     }
-
-
-def _one_thread_each() -> None:
-    """Keep libraries from starting thread pools: sender and receiver are the parallelism.
-
-    A pool of BLAS threads that waits by spinning makes a busy machine 50 times slower.
-    """
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    import cv2
-
-    cv2.setNumThreads(1)
 
 
 def _sinks(stats: Path | None, port: int | None) -> list[Sink]:

@@ -27,10 +27,12 @@ from talkcodec.types import Mode
 class ShownFrame(DecodedFrame):
     """A picture of a call. ``time``: of its capture, in seconds after tick 0; ``mode``: how it
     came. One that came as motion is synthesised: it looks like the person and is no photograph.
+    ``made_up``: nothing of this moment came in time; it goes on from those around it.
     """
 
     time: float = 0.0
     mode: Mode = "motion"
+    made_up: bool = False
 
     @property
     def synthesised(self) -> bool:

@@ -30,9 +30,10 @@ class ReceivedMedia:
     """Totals of the receiving side at ``timestamp`` (seconds of the clock).
 
     ``video_pictures``: decoded; ``video_dropped``: before the stream header, or because the worker
-    fell behind. ``sound_blocks``: handed out; ``sound_concealed``: of them made up for lost ones
-    and for pauses; ``sound_late``: arrived after their time; ``sound_skipped``, ``sound_inserted``:
-    blocks left out or put in to keep sound and pictures together. ``sound_delay``,
+    fell behind. ``sound_blocks``: handed out; ``sound_concealed``: of them made up for ones that
+    did not come in time; ``sound_muted``: of them silence, because the other side sent none;
+    ``sound_late``: arrived after their time; ``sound_skipped``, ``sound_inserted``: blocks left
+    out or put in to keep sound and pictures together. ``sound_delay``,
     ``picture_delay``: seconds from capture to showing, up to the same unknown constant; their
     difference is what the two are apart. None while there is none.
     """
@@ -44,6 +45,7 @@ class ReceivedMedia:
     video_dropped: int
     sound_blocks: int
     sound_concealed: int
+    sound_muted: int
     sound_late: int
     sound_skipped: int
     sound_inserted: int

@@ -50,12 +50,14 @@ class SoundPlayoutConfig:
 
 @dataclass(slots=True)
 class SoundPlayoutCounts:
-    """Blocks: ``played``, of them ``concealed``; ``late``, ``duplicate`` and ``overflowed`` ones
-    that were dropped; ``skipped`` and ``inserted`` to change the delay.
+    """Blocks: ``played``, of them ``concealed``, made up for ones that did not come in time, and
+    ``muted``, of which none was sent; ``late``, ``duplicate`` and ``overflowed`` ones that were
+    dropped; ``skipped`` and ``inserted`` to change the delay.
     """
 
     played: int = 0
     concealed: int = 0
+    muted: int = 0
     late: int = 0
     duplicate: int = 0
     overflowed: int = 0
@@ -80,6 +82,8 @@ class SoundPlayout:
         self._zero: float | None = None
         self._next = 0
         self._stale = 0
+        # Blocks below this number that are missing were never sent; infinite during a mute.
+        self._silent = float("-inf")
         self._last: I16 = np.zeros(BLOCK, np.int16)
 
     def __len__(self) -> int:
@@ -92,6 +96,8 @@ class SoundPlayout:
         Where that moves everything by half a second or more, playing begins anew: what was to come
         next could be due in the far future.
         """
+        if self._silent == float("inf"):
+            self._silent = number
         zero = time - number * _SECONDS
         if self._zero is not None and abs(zero - self._zero) > _FAR:
             self.delay = self.needs = None
@@ -99,6 +105,10 @@ class SoundPlayout:
             self._held.clear()
             self._stale = 0
         self._zero = zero
+
+    def mute(self) -> None:
+        """The other side sends nothing from now on, until it tells of a time again."""
+        self._silent = float("inf")
 
     def push(self, number: int, samples: I16, now: float) -> None:
         """Offer block ``number`` (960,), decoded at ``now`` seconds of the receiver's clock."""
@@ -138,7 +148,10 @@ class SoundPlayout:
         samples = self._held.pop(self._next, None)
         self.counts.played += 1
         if samples is None:
-            self.counts.concealed += 1
+            if self._next < self._silent:
+                self.counts.muted += 1
+            else:
+                self.counts.concealed += 1
             samples = self._conceal()
         self._last = samples
         self._next += 1

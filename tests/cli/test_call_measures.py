@@ -66,8 +66,12 @@ def test_a_short_soak_leaves_nothing_behind() -> None:
     )
     assert result["left_behind"] == {"threads": 0, "tasks": 0}
     assert result["rss_mb"]["end"] > 50
+    assert result["failed"] is None
+    assert set(result["done"]) == {"mode", "mute", "reconnect"}
     for end in result["ends"]:
         assert end["failure"] is None
         assert end["connections"] >= 2
-        assert end["sound_blocks"] > 100
+        assert end["sound"]["blocks"] > 100
+        assert end["sound"]["muted"] > 0
+        assert end["pictures"]["fresh"] > 0
     assert max(result["queues_most"][name] for name in ("frames", "lines", "inbox")) <= 64

@@ -119,6 +119,23 @@ def test_a_broken_reference_asks_for_help(packets: list[Packet]) -> None:
     assert room.banked == []
 
 
+def test_a_frame_that_did_not_come_is_shown_as_made_up(packets: list[Packet]) -> None:
+    room = Room()
+    motion = [packet for packet in packets if packet.kind == "motion"]
+    for packet in packets:
+        if packet is motion[4]:
+            continue
+        room.take(packet.data)
+        if packet.kind == "motion":
+            room.wait(0.12)
+    room.wait(0.1)
+    made_up = {frame.tick for frame in room.shown if frame.made_up}
+    assert made_up >= set(range(motion[4].tick, motion[5].tick))
+    fresh = [frame.tick for frame in room.shown if not frame.made_up]
+    assert set(fresh).isdisjoint(range(motion[4].tick, motion[5].tick))
+    assert len(fresh) == len(set(fresh))
+
+
 def picture(tick: int) -> av.VideoFrame:
     """A grey picture of ordinary video, decoded from nowhere but of the right kind."""
     grey = np.full((64, 64, 3), tick % 256, np.uint8)

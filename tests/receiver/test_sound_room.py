@@ -30,7 +30,7 @@ def test_a_sink_that_fails_is_told_of_and_pictures_wait_for_sound_no_longer() ->
         clock=SystemClock(),
     )
     room.start()
-    room.set_time(SoundTime(0, 0))
+    room.note(SoundTime(0, 0))
     for number in range(5):
         room.put(number, np.zeros(BLOCK, np.int16))
     assert failed.wait(60)

@@ -76,6 +76,26 @@ def test_a_lost_block_is_made_up_from_the_one_before_and_fades() -> None:
     assert path.playout.counts.concealed == 2
 
 
+def test_silence_of_a_mute_is_no_loss() -> None:
+    path = Path()
+    for number in range(40):
+        if number != 20:
+            path.send(number, 0.03)
+    path.run(0.8)
+    path.playout.mute()
+    path.run(0.5)
+    # Packets are numbered on through the mute; the first one after it is told of.
+    path.playout.set_time(65, 65 * STEP)
+    for number in range(65, 100):
+        if number not in {70, 71}:
+            path.send(number, 0.03)
+    path.run(0.7)
+    counts = path.playout.counts
+    assert counts.concealed == 3
+    assert counts.muted == 25
+    assert counts.played - counts.concealed - counts.muted > 65
+
+
 def test_what_lay_in_a_jitter_buffer_through_a_pause_changes_nothing() -> None:
     path = Path()
     for number in range(60):
