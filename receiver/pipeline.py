@@ -46,7 +46,7 @@ INBOX = 64
 _PATIENCE = 0.5
 
 #: Seconds without a picture in mode ``video`` after which a key picture is asked for.
-_STUCK = 0.6
+_STUCK = 0.4
 
 
 @dataclass(frozen=True, slots=True)

@@ -362,12 +362,16 @@ def test_a_call_draws_from_a_reference_only_once_it_has_arrived() -> None:
     assert drawn == [0, 0, 0, 0, 1, 1]
 
 
-def packets_of(*, judge: bool, busy: bool = False) -> list[list[tuple[str, bytes]]]:
+#: Kind and bytes of the packets that went out with each frame.
+Made = list[list[tuple[str, bytes]]]
+
+
+def packets_of(*, judge: bool, busy: bool = False) -> Made:
     """Return what goes out with each frame of a face that changes all over, by kind."""
     rich = RefreshConfig(rate=1e7, burst=1e7)
     config = EncoderConfig(startup=0.0, acknowledged=True, refresh=rich)
     encoder = Encoder(config, KnownFace([landmarks_at(i) for i in range(60)]))
-    out = []
+    out: Made = []
     for index in range(60):
         picture = picture_at(index) if index < 20 else noise_at(0)
         packets = encoder.encode(Frame(picture, index, 1 / RATE), judge=judge)
@@ -383,7 +387,7 @@ def packets_of(*, judge: bool, busy: bool = False) -> list[list[tuple[str, bytes
 def test_a_group_need_not_wait_until_it_is_judged() -> None:
     at_once, later = packets_of(judge=True), packets_of(judge=False)
 
-    def kinds(packets: list[list[tuple[str, bytes]]], kind: str) -> list[int]:
+    def kinds(packets: Made, kind: str) -> list[int]:
         return [i for i, some in enumerate(packets) if kind in [k for k, _ in some]]
 
     assert len(kinds(at_once, "reference")) >= 2
