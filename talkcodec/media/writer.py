@@ -16,13 +16,14 @@ from talkcodec.errors import InputError
 from talkcodec.types import U8
 
 #: Nearly transparent to the eye: what the codec does must stay the visible part.
-QUALITY = "14"
+QUALITY = 14
 
 
 class VideoWriter:
     """Writes H.264 (or, lossless, RGB) into the container that the suffix of ``path`` names.
 
-    ``tick_rate``: units of the time stamps per second. ``lossless``: H.264 in RGB without loss
+    ``tick_rate``: units of the time stamps per second. ``quality``: x264's rate factor, 0 (best) to
+    51. ``lossless``: H.264 in RGB without loss
     in ``.mp4`` and ``.mov``, else FFV1, which ``.mkv`` and ``.avi`` can hold. ``synthesised``: say
     in the file's metadata that its pictures are; see ``mark.provenance``.
 
@@ -37,10 +38,12 @@ class VideoWriter:
         *,
         lossless: bool = False,
         synthesised: bool = False,
+        quality: int = QUALITY,
     ) -> None:
         self._path = Path(path)
         self._rate = tick_rate
         self._lossless = lossless
+        self._quality = quality
         self._stream: VideoStream | None = None
         self._last = -1
         if not self._path.parent.is_dir():  # FFmpeg would notice at the first picture only
@@ -106,7 +109,7 @@ class VideoWriter:
 
     def _codec(self) -> tuple[str, str, dict[str, object]]:
         if not self._lossless:
-            return "libx264", "yuv420p", {"crf": QUALITY, "preset": "fast"}
+            return "libx264", "yuv420p", {"crf": str(self._quality), "preset": "fast"}
         if self._path.suffix.lower() in {".mp4", ".mov"}:
             return "libx264rgb", "rgb24", {"qp": "0", "preset": "fast"}
         return "ffv1", "bgr0", {"level": "3"}

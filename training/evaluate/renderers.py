@@ -51,6 +51,8 @@ OPEN_MOUTH, SHUT_EYES = 0.12, 0.08
 EVERY = 10
 #: Bounds of the bins of head yaw, degrees.
 YAWS = (0, 10, 20, 30, 90)
+#: Clips of 4 s and more whose people wear glasses; none shows a hand before the face.
+GLASSES = ("v_p138_c0060_0",)
 #: Clips on the sheet.
 HARDEST = 12
 
@@ -130,6 +132,7 @@ def measure(source: Source, truth: Truth, drawn: Drawn) -> dict[str, F64]:
         "lids": (lids[0] + lids[1]) / 2,
         "yaw": np.abs(yaw(marks)),
         "doubt": drawn.doubt,
+        "glasses": np.full(len(pairs), float(source.name in GLASSES)),
         **_background(source, truth, drawn),
     }
     scored = slice(0, None, EVERY)
@@ -183,6 +186,8 @@ def by_condition(rows: dict[str, F64]) -> dict[str, dict[str, float]]:
     bins["mouth open"] = rows["open"] > OPEN_MOUTH
     bins["mouth shut"] = rows["open"] <= OPEN_MOUTH
     bins["eyes shut"] = rows["lids"] < SHUT_EYES
+    bins["glasses"] = rows["glasses"] > 0
+    bins["no glasses"] = rows["glasses"] == 0
     names = ("lpips", "dists", "near", "face", "mouth", "eyes")
     return {
         name: {"frames": int(there.sum()), **{n: _mean(rows[n][there]) for n in names}}

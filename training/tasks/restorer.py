@@ -23,6 +23,7 @@ from talkcodec.metrics.dists import Dists
 from talkcodec.metrics.lpips import Lpips
 from talkcodec.models.restorer import SIDE, RestorerNet
 from talkcodec.types import F64, U8
+from training.checkpoint import begin_from
 from training.coded import CodedStore
 from training.losses import LooksLoss
 from training.store import check_apart
@@ -39,7 +40,8 @@ class RestorerOptions:
 
     Weights of the losses: ``near``, mean difference in 8-bit steps; ``dists``, ``features``,
     ``lpips``. ``evenness``: clips are drawn in proportion to their frames to this power.
-    ``validate_references``: of how many. ``width``, ``blocks``: of the network.
+    ``start``: weights of an earlier run to begin from. ``validate_references``: of how many.
+    ``width``, ``blocks``: of the network.
     """
 
     train: str
@@ -50,6 +52,7 @@ class RestorerOptions:
     features: float = 0.5
     lpips: float = 2.0
     evenness: float = 0.75
+    start: str = ""
     validate_references: int = 80
     width: int = 24
     blocks: int = 4
@@ -70,7 +73,10 @@ class RestorerTask:
         self._network: nn.Module = nn.Identity()
 
     def networks(self) -> dict[str, nn.Module]:
-        return {"restorer": RestorerNet(width=self.options.width, blocks=self.options.blocks)}
+        network = RestorerNet(width=self.options.width, blocks=self.options.blocks)
+        if self.options.start:
+            begin_from(Path(self.options.start), network)
+        return {"restorer": network}
 
     def data(self) -> dict[str, Any]:
         return {"train": self._train.store.about(), "validate": self._validate.store.about()}
