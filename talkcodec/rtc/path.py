@@ -96,12 +96,12 @@ class PathMonitor:
         self._counted: deque[tuple[int, int]] = deque()
         self._seen = (0, 0)  # motion packets sent and received up to the last report
         self._newest = 0.0
-        self._shortest: float | None = None
+        self._shortest: tuple[float, int] | None = None
         self._answers: deque[float] = deque(maxlen=_ANSWERS)
 
-    def greeted(self, rtt: float) -> None:
-        """A first exchange of short messages took ``rtt`` seconds."""
-        self._shortest = rtt
+    def greeted(self, rtt: float, size: int) -> None:
+        """A first exchange of messages, ``size`` bytes both together, took ``rtt`` seconds."""
+        self._shortest = rtt, size + 2 * MESSAGE_OVERHEAD
 
     def answered(self, now: float) -> None:
         """A message of the receiver came: the transport acknowledges it, ahead of what follows."""
@@ -129,7 +129,9 @@ class PathMonitor:
         rtt = self.state.rtt
         if found:
             rtt = max(now - found[-1].left.time - found[-1].age, 0.0)
-        longer = [self._longer(passage, now) for passage in found]
+        for passage in found:
+            self._note(passage, now)
+        longer = [passage.transit - self._best[0][1] for passage in found]
         # What a packet is larger it takes longer on the bottleneck, which is no queue.
         larger = [8 * (passage.left.size - self._best[0][2]) for passage in found]
         queues = [
@@ -148,7 +150,7 @@ class PathMonitor:
             newest=self._newest,
             received=_received(found),
             drained=self._drained(found),
-            alone=tuple(self._alone(found, longer, larger, now)),
+            alone=tuple(self._alone(report, found, longer, larger, now)),
         )
         self.reported_at = now
         return self.state
@@ -166,28 +168,35 @@ class PathMonitor:
         self._clock = clock
         return self._unwrapped
 
-    def _longer(self, passage: _Passage, now: float) -> float:
-        """Return the seconds by which a packet took longer than the path's own."""
+    def _note(self, passage: _Passage, now: float) -> None:
+        """Remember a transit while it is the smallest, which is the path's own."""
         transit = passage.transit
         while self._best and self._best[-1][1] >= transit:
             self._best.pop()
         self._best.append((now, transit, passage.left.size))
         while self._best[0][0] < now - MEMORY:
             self._best.popleft()
-        return transit - self._best[0][1]
 
     def _alone(
-        self, found: list[_Passage], longer: list[float], larger: list[int], now: float
+        self,
+        report: PathReport,
+        found: list[_Passage],
+        longer: list[float],
+        larger: list[int],
+        now: float,
     ) -> Iterator[float]:
         """Yield the rates at which large packets came, as if nothing else had been on the path."""
         if self._motion:
             for time, bits in zip(longer, larger, strict=True):
                 if bits > 8 * _LARGER:
                     yield bits / max(time, _SHORT)
-        elif found and self._shortest is not None:
-            # Nothing small has passed yet but the greetings.
-            took = now - found[-1].left.time - found[-1].age - self._shortest
-            yield 8 * found[-1].left.size / max(took, _SHORT)
+        elif found and self._shortest is not None and found[-1].age < _SHORT:
+            # Nothing small has passed yet but the greetings, which were answered at once as well.
+            time, size = self._shortest
+            time = now - found[-1].left.time - found[-1].age - time
+            size = found[-1].left.size + len(report.serialize()) + MESSAGE_OVERHEAD - size
+            if size > _LARGER:
+                yield 8 * size / max(time, _SHORT)
 
     def _drained(self, found: list[_Passage]) -> float | None:
         """Return the rate at which packets came that had to wait for the one before them."""

@@ -26,11 +26,17 @@ _ALONE = 6
 #: they are, the more of them have to get lost in a row before a frame and all its copies are gone.
 _PROTECTED = (1, 2)
 
+#: Frames of a packet at most, and bytes on the wire of a chunk that should fit between two packets.
+_LARGEST, _CHUNK = 4, 330
+
 #: Packets out of which a loss is worth protecting against.
 _COUNTED = 20
 
 #: Bits per second that acknowledgements of the receiver's reports take on the way forward.
 _REPORTS = 800.0
+
+#: The estimate is what packets found while it is so near to the best of them.
+_NEAR = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +45,16 @@ class RateConfig:
 
     ``start``, ``least``, ``most``: of the estimate. ``queue``: seconds of a standing queue that
     mean the path is full. ``growth``: of the estimate, per second without one, up to ``untried``
-    above twice what arrived. ``share``: of the estimate that is used at all; ``references``: of
-    that what motion leaves to references, up to ``references_most``. ``patience``: seconds on a
-    rung before a better one is tried, doubled up to ``patience_most`` when that failed within
-    ``trial`` seconds. ``headroom``: by which the estimate must exceed a better rung. ``protect``:
-    loss from which packets hold one frame only, and two, where there is room, and below which
-    they no longer do. ``coarse``: pace of references below which they are coded coarsely, and
-    above which no longer. ``silence``: seconds without a report after which the path is taken for
-    nearly dead. ``both``: bits per second that the call may take, both ways, acknowledgements
-    included; None: as many as the path carries.
+    above twice what arrived. ``share``: of the estimate that the rung may take, and ``filled``:
+    that motion takes together with a reference, which leaves between its packets;
+    ``references``: of ``share`` what motion leaves to references, up to ``references_most``.
+    ``patience``: seconds on a rung before a better one is tried, doubled up to ``patience_most``
+    when that failed within ``trial`` seconds. ``headroom``: by which the estimate must exceed a
+    better rung. ``protect``: loss from which packets hold one frame only, and two, where there is
+    room, and below which they no longer do. ``coarse``: pace of references below which they are
+    coded coarsely, and above which no longer. ``silence``: seconds without a report after which
+    the path is taken for nearly dead. ``both``: bits per second that the call may take, both ways,
+    acknowledgements included; None: as many as the path carries.
     """
 
     start: float = 100_000.0
@@ -57,6 +64,7 @@ class RateConfig:
     growth: float = 0.1
     untried: float = 40_000.0
     share: float = 0.85
+    filled: float = 0.95
     references: float = 0.25
     references_most: float = 5_000.0
     patience: float = 2.0
@@ -72,7 +80,7 @@ class RateConfig:
 def ladder(best: StreamSettings) -> tuple[StreamSettings, ...]:
     """Return the rungs from ``best`` downwards."""
     larger = replace(best, quantiser=max(best.quantiser, 1))
-    rungs = [best, *(replace(larger, group=group) for group in range(best.group + 1, 5))]
+    rungs = [best, *(replace(larger, group=group) for group in range(best.group + 1, _LARGEST + 1))]
     sparse = replace(rungs[-1], quantiser=max(best.quantiser, 1), coarse=True)
     for divisor, quantiser in ((2, 2), (3, 2), (4, 3)):
         if divisor > best.divisor:
@@ -83,7 +91,8 @@ def ladder(best: StreamSettings) -> tuple[StreamSettings, ...]:
 class RateController:
     """Sans-I/O: told times and what the path is like; says what to send.
 
-    ``best``: settings for a good path. ``fps``: frames per second of the source.
+    ``best``: settings for a good path. ``fps``: frames per second of the source. ``busy``: a
+    reference is under way.
     """
 
     def __init__(
@@ -93,6 +102,7 @@ class RateController:
         self.fps = fps
         self.estimate = self.config.start
         self.loss = 0.0
+        self.busy = False
         self._rungs = ladder(best)
         self._rung = 0
         self._frame_bytes = 10.0
@@ -107,6 +117,7 @@ class RateController:
         self._heard: float | None = None
         self._sent = False
         self._alone: deque[float] = deque(maxlen=_ALONE)
+        self._told = False
         self._rung = self._affordable(float("inf"))
 
     @property
@@ -129,7 +140,7 @@ class RateController:
     @property
     def usable(self) -> float:
         """Bits per second on the wire that we may fill, forward."""
-        usable = self.config.share * self.estimate - _REPORTS
+        usable = self.config.filled * self.estimate - _REPORTS
         if self.config.both is not None:
             rung = self._guarded(self._rungs[self._rung])
             # Until a first reference has arrived there is no motion to leave room for.
@@ -143,6 +154,11 @@ class RateController:
     def pace(self) -> float:
         """Bits per second on the wire that motion leaves for references."""
         return max(self.usable - self.cost(self._guarded(self._rungs[self._rung])), 1_500.0)
+
+    @property
+    def known(self) -> bool:
+        """True if the estimate is what large packets found, rather than what was not tried yet."""
+        return self._told and self.estimate > _NEAR * max(self._alone)
 
     @property
     def full(self) -> bool:
@@ -204,7 +220,8 @@ class RateController:
             tried = max(2 * path.received + config.untried, self.estimate)
             self.estimate = min(self.estimate * (1 + config.growth) ** elapsed, tried)
         self._alone.extend(path.alone)
-        if len(self._alone) >= (_ALONE if self._sent else 2):
+        self._told |= len(self._alone) >= (_ALONE if self._sent else 2)
+        if self._told:
             # Of so many packets one was alone on the path, and took just its own time.
             self.estimate = min(self.estimate, max(self._alone))
         self.estimate = min(max(self.estimate, config.least), config.most)
@@ -250,13 +267,24 @@ class RateController:
         return None
 
     def _guarded(self, settings: StreamSettings) -> StreamSettings:
-        """Make packets smaller and more frequent where many are lost and there is room."""
+        """Make packets smaller and more frequent where many are lost and there is room, and larger
+        and fewer where a chunk of a reference would not fit between them.
+        """
+        while self.busy and settings.group < _LARGEST and not self._leaves_room(settings):
+            settings = replace(settings, group=settings.group + 1)
         if self._smallest is None:
             return settings
         guarded = replace(settings, redundancy=True)
         for group in range(self._smallest, settings.group):
             smaller = replace(guarded, group=group)
             fits = self.cost(smaller) <= self.config.share * self.estimate / 2
+            fits &= not self.busy or self._leaves_room(smaller)
             if fits and self.config.both is None:
                 return smaller
         return guarded
+
+    def _leaves_room(self, settings: StreamSettings) -> bool:
+        """Return whether a chunk fits between two motion packets, with one for an answer."""
+        interval = settings.group * settings.divisor / self.fps
+        free = self.config.filled * self.estimate - self.cost(settings)
+        return free * interval / 8 >= _CHUNK + MESSAGE_ANSWER / 2

@@ -181,8 +181,10 @@ class ReceiverSession:
 
     def _take_chunk(self, data: bytes, now: float) -> None:
         chunk = Chunk.parse(data)
-        self._arrivals.chunk(chunk.sequence, chunk.index, now, answer=chunk.answer)
         message = self._reassembler.accept(chunk)
+        # What is whole now is acknowledged soon, which answers as well.
+        answer = chunk.answer and message is None
+        self._arrivals.chunk(chunk.sequence, chunk.index, now, answer=answer)
         if message is None:
             missing = self._reassembler.missing(chunk.sequence)
             if chunk.sequence not in self._complete and missing is not None:

@@ -16,7 +16,7 @@ from math import comb
 
 from talkcodec.bitstream.chunks import CHUNK_HEADER, Chunk, Missing
 from talkcodec.bitstream.erasure import MAX_PARITY
-from talkcodec.rtc.path import MESSAGE_OVERHEAD
+from talkcodec.rtc.path import MESSAGE_ANSWER, MESSAGE_OVERHEAD
 
 #: Part of the references that may need a repair, and loss that is assumed until it is known.
 REPAIRED, LOSS = 0.005, 0.03
@@ -30,8 +30,11 @@ SHORTEST, LONGEST = 0.05, 0.11
 #: Seconds that motion may have to wait for a chunk that left before it.
 SLACK = 0.01
 
+#: Seconds by which motion may be later than it was expected before chunks leave without it.
+GRACE = 0.04
+
 # A chunk is missing when nothing came for this many intervals between chunks.
-_PATIENT = 2.5
+_PATIENT = 2.0
 
 # Seconds between chunks that are due to a slow pace, at most: beyond, some were lost.
 _SLOWEST = 0.4
@@ -42,12 +45,13 @@ class PaceConfig:
     """How chunks leave.
 
     ``rate``: bits per second on the wire at first; ``slowest`` and ``fastest``: bounds of what
-    the rate control asks for. ``chunk``: bytes of a chunk at most. ``window``: bytes on the wire
-    of chunks under way whose arrival was not reported, at most, and ``ahead``: seconds that they
-    take at the present rate; should the path become slow at this very moment, motion waits behind
-    them. ``patience``: seconds on top of the time that answers take after which they are thought
-    lost, and as much longer each time that this happens in a row; ``unknown``: that time at
-    first. ``kept``: references held for repair, the oldest is forgotten beyond.
+    the rate control asks for. ``chunk``: bytes of a chunk at most. ``ahead``: seconds that chunks
+    under way take whose arrival was not reported, at most, and ``window``: bytes on the wire of
+    them, while it is not known what the path carries; should it become slow at this very moment,
+    motion waits behind them. ``patience``: seconds on top of the time that answers take after
+    which they are thought lost, and as much longer each time that this happens in a row;
+    ``unknown``: that time at first. ``kept``: references held for repair, the oldest is
+    forgotten beyond.
     """
 
     rate: float = 64_000.0
@@ -55,7 +59,7 @@ class PaceConfig:
     fastest: float = 256_000.0
     chunk: int = 450
     window: int = 1000
-    ahead: float = 0.25
+    ahead: float = 0.36
     patience: float = 0.12
     unknown: float = 0.6
     kept: int = 8
@@ -92,7 +96,8 @@ def chunk_size(rate: float, interval: float, motion: float, most: int) -> int:
     ``rate``: bits per second on the wire; ``interval``: seconds between motion packets;
     ``motion``: bytes of one on the wire; ``most``: bytes of a chunk at most.
     """
-    free = min(max(interval - 8 * motion / rate - SLACK, SHORTEST), LONGEST)
+    # Every other chunk is answered by a report, whose acknowledgement is under way as well.
+    free = min(max(interval - 8 * (motion + MESSAGE_ANSWER / 2) / rate, SHORTEST), LONGEST)
     affordable = int(rate * free / 8) - MESSAGE_OVERHEAD
     return max(min(affordable, most), min(150, most))
 
@@ -100,32 +105,48 @@ def chunk_size(rate: float, interval: float, motion: float, most: int) -> int:
 class ReferenceOutbox:
     """Chunks on their way out, between the motion packets, repairs before chunks never sent.
 
-    It keeps the time at which the bottleneck will have sent all that left, and when the next
-    motion packet is to be expected, so that a chunk leaves when it can be through before that.
+    It keeps the time at which the bottleneck will have sent all that left, acknowledgements
+    included, and when the next motion packet is to be expected, so that a chunk leaves when it can
+    be through before that.
     ``hold_until``: set while motion needs the whole path.
     """
 
     def __init__(self, config: PaceConfig | None = None) -> None:
         self._config = config or PaceConfig()
         self.rate = self._config.rate
+        self.known = False
         self.hold_until = float("-inf")
         self.repaired = 0
         self._chunks: OrderedDict[int, list[Chunk]] = OrderedDict()
         self._queue: deque[tuple[int, int]] = deque()
-        self._free_at = float("-inf")
-        self._motion_at = self._after_motion = float("-inf")
+        self._free_at = self._now = float("-inf")
+        self._motion_left, self._interval, self._motion_time = float("-inf"), 0.0, 0.0
         self._under_way: OrderedDict[tuple[int, int], tuple[float, int]] = OrderedDict()
         self._answer_time = self._config.unknown
         self._lost = 0
+        self._asked: tuple[int, int] | None = None
 
-    def set_rate(self, rate: float) -> None:
-        """Fill ``rate`` bits per second, motion included, within the configured bounds."""
+    def set_rate(self, rate: float, *, known: bool = False) -> None:
+        """Fill ``rate`` bits per second, motion included, within the configured bounds.
+
+        ``known``: that is what the path was measured to carry.
+        """
+        self.known = known
         self.rate = min(max(rate, self._config.slowest), self._config.fastest)
 
-    def motion(self, size: int, interval: float, now: float) -> None:
-        """A motion packet of ``size`` bytes leaves, the next one ``interval`` seconds later."""
-        self._occupy(size + MESSAGE_OVERHEAD, now)
-        self._motion_at, self._after_motion = now + interval, self._free_at
+    def motion(self, size: int, now: float) -> None:
+        """A motion packet of ``size`` bytes leaves."""
+        size += MESSAGE_OVERHEAD
+        self._occupy(size, now)
+        self._motion_left, self._motion_time = now, 8 * size / self.rate
+
+    def expect(self, interval: float) -> None:
+        """Motion packets come every ``interval`` seconds from now on."""
+        self._interval = interval
+
+    def answered(self, seconds: float, now: float) -> None:
+        """A message came; for ``seconds`` its acknowledgement occupies the bottleneck."""
+        self._free_at = max(self._free_at, now) + seconds
 
     def add(self, sequence: int, chunks: Sequence[Chunk]) -> None:
         """Queue all ``chunks`` of the reference ``sequence`` (0 to 255)."""
@@ -174,6 +195,7 @@ class ReferenceOutbox:
 
     def due(self, now: float) -> Chunk | None:
         """Return the next chunk if one may leave at ``now`` (seconds)."""
+        self._now = now
         when = self.next_due()
         if when is None or now < when:
             return None
@@ -183,8 +205,10 @@ class ReferenceOutbox:
         self._occupy(size, now)
         self._under_way.pop(entry, None)
         self._under_way[entry] = now, size
-        # The window is open again when the arrival of the chunk that fills it is reported.
-        answer = bool(self._queue) and not self._fits(self._size(self._queue[0]))
+        # After the last one an answer tells, should the acknowledgement have got lost.
+        answer = not self._queue or self._asks(self._size(self._queue[0]))
+        if answer:
+            self._asked = entry
         return replace(self._chunks[entry[0]][entry[1]], answer=answer)
 
     def next_due(self) -> float | None:
@@ -192,21 +216,34 @@ class ReferenceOutbox:
         if not self._queue:
             return None
         size = self._size(self._queue[0])
-        when = max(self._free_at, self.hold_until)
+        when = max(self._free_at, self.hold_until, self._now)
         if not self._fits(size):
             oldest = next(iter(self._under_way.values()))[0]
             when = max(when, oldest + self._patience())
-        # What would not be through before the next motion packet leaves after it, and at once
-        # after it what never would.
-        blocks = when < self._motion_at < when + 8 * size / self.rate - SLACK
-        return self._motion_at if blocks and when > self._after_motion + SLACK else when
+        # What would make the next motion packet wait leaves after it; what is too long for the
+        # time between two of them, when it makes it wait least.
+        long = 8 * size / self.rate
+        wait = SLACK + max(self._motion_time + long - self._interval, 0.0)
+        motion = self._motion_left + self._interval
+        blocks = when < motion + GRACE and motion + wait < when + long
+        return motion + GRACE if blocks else when
+
+    def _asks(self, size: int) -> bool:
+        """Return whether the chunk that left last is to be answered, before one of ``size``.
+
+        Not only the one that fills the window, but the one before it, so that the answer comes
+        before the window is full.
+        """
+        return not self._fits(size) if self._asked in self._under_way else not self._fits(2 * size)
 
     def _occupy(self, size: int, now: float) -> None:
         self._free_at = max(self._free_at, now) + 8 * size / self.rate
 
     def _fits(self, size: int) -> bool:
         under_way = sum(size for _, size in self._under_way.values())
-        window = min(self._config.window, self._config.ahead * self.rate / 8)
+        window = self._config.ahead * self.rate / 8
+        if not self.known:
+            window = min(window, self._config.window)
         return not self._under_way or under_way + size <= window
 
     def _expire(self, now: float) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import sqrt
 
 from talkcodec.bitstream import Reference, StreamHeader, classify, parse_group_header
 from talkcodec.bitstream.chunks import fragment
@@ -93,6 +94,7 @@ class SenderSession:
         self._requested = False
         self._greeted = True
         self._greeted_at: float | None = None
+        self._greeting = 0
 
     @property
     def chunks_repaired(self) -> int:
@@ -121,6 +123,7 @@ class SenderSession:
             self.counts.header_bytes += size
             self._tell(Stream(packet.data))
             self._greeted = False
+            self._greeting = len(serialize_control(Stream(packet.data)))
             self._take_rate(packet.data)
         elif packet.kind == "reference":
             self._send_reference(packet.data)
@@ -139,6 +142,7 @@ class SenderSession:
     def _send_reference(self, data: bytes) -> None:
         reference = Reference.parse(data)
         sequence = reference.sequence
+        self.rate.busy = True
         self.counts.references += 1
         self.counts.reference_bytes += len(data)
         motion = self.rate.cost(self.settings) / 8 * self.rate.interval
@@ -155,7 +159,8 @@ class SenderSession:
         state = self._path.state
         if state.counted < _TRUSTED:
             return max(state.loss, LOSS)
-        return max(state.loss, 0.5 / state.counted)
+        # So few packets may have been lucky ones.
+        return max(state.loss + sqrt(state.loss / state.counted), 0.5 / state.counted)
 
     def end(self, reason: str = "") -> None:
         """Queue a farewell."""
@@ -166,17 +171,19 @@ class SenderSession:
         self.counts.wire_received += len(data) + MESSAGE_OVERHEAD
         self.counts.wire_sent += MESSAGE_ANSWER
         self._path.answered(now)
+        self._outbox.answered(8 * MESSAGE_ANSWER / self.rate.estimate, now)
         try:
             if classify(data) == "report":
                 self._take_report(PathReport.parse(data), now)
             else:
-                self._take_control(parse_control(data), now)
+                self._take_control(data, now)
         except BitstreamError:
             self.counts.invalid += 1
             return
         self._requested |= self._keys.take(now, self.rtt or 0.0)
 
-    def _take_control(self, message: ControlMessage, now: float) -> None:
+    def _take_control(self, data: bytes, now: float) -> None:
+        message = parse_control(data)
         if isinstance(message, Nack):
             if not self._outbox.repair(message.sequence, message.missing, now):
                 self._keys.settled(message.sequence)
@@ -186,7 +193,7 @@ class SenderSession:
         elif isinstance(message, RequestReference):
             self._keys.ask(now)
         elif isinstance(message, Hello):
-            self._check(message, now)
+            self._check(message, len(data), now)
         elif isinstance(message, Bye):
             self.ended = message.reason or "the other side left"
         else:
@@ -203,7 +210,7 @@ class SenderSession:
             if message.channel is Channel.MOTION:
                 tick = parse_group_header(message.data).tick16
                 self._path.motion(tick, len(message.data), now)
-                self._outbox.motion(len(message.data), self.rate.interval, now)
+                self._outbox.motion(len(message.data), now)
         if not self._greeted:
             self._greeted, self._greeted_at = True, now
         self.rate.starve(now)
@@ -271,8 +278,7 @@ class SenderSession:
                 came = now - arrival.age / 1000
                 self._outbox.arrived(arrival.id >> 8, arrival.id & 0xFF, came)
         for sequence in report.held:
-            self._acknowledged.append(sequence)
-            self._keys.settled(sequence)
+            self._arrived(sequence)
         self.rate.update(state, now)
         if state.newest > self.rate.config.queue:
             # Jitter or the beginning of a queue: chunks can wait until that is known.
@@ -280,14 +286,16 @@ class SenderSession:
         self._adapt()
 
     def _adapt(self) -> None:
-        self._outbox.set_rate(self.rate.usable)
+        self.rate.busy = self._outbox.next_due() is not None
+        self._outbox.expect(self.rate.interval)
+        self._outbox.set_rate(self.rate.usable, known=self.rate.known)
         if self._adapts:
             self.settings = self.rate.settings
 
-    def _check(self, hello: Hello, now: float) -> None:
+    def _check(self, hello: Hello, size: int, now: float) -> None:
         if self._greeted_at is not None and self.rtt is None:
             self.rtt = now - self._greeted_at
-            self._path.greeted(self.rtt)
+            self._path.greeted(self.rtt, self._greeting + size)
         found = (hello.version, hello.table_hash)
         if found != (VERSION, self._table_hash):
             self.ended = (

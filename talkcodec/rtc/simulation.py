@@ -85,7 +85,8 @@ class Shown:
 class Log:
     """What happened. Times in seconds of the call's clock, on which tick 0 is captured at 0.
 
-    ``motion``: (sent, arrived) of packets; ``references``: (queued, arrived) by sequence.
+    ``motion``: (sent, arrived) of packets, and ``copies``: of coarse copies of lost packets, in
+    later ones; ``references``: (queued, arrived) by sequence.
     ``ages``: for every frame time, ticks by which the newest data shown are older than what was
     to be shown, and the ticks of a group then. ``settings``: (time, rung's settings) at changes.
     ``wire``: (time, bytes forward, bytes back) every second.
@@ -93,6 +94,7 @@ class Log:
 
     shown: list[Shown] = field(default_factory=list)
     motion: list[tuple[float, float]] = field(default_factory=list)
+    copies: list[tuple[float, float]] = field(default_factory=list)
     references: dict[int, tuple[float, float | None]] = field(default_factory=dict)
     ages: list[tuple[float, int, int]] = field(default_factory=list)
     settings: list[tuple[float, StreamSettings]] = field(default_factory=list)
@@ -157,10 +159,8 @@ class Simulation:
         self._tick_seconds = float(1 / self._coder.rate)
         self.playout: PlayoutBuffer[int] = PlayoutBuffer(self._tick_seconds, config.playout)
         links = [VirtualLink(config.link, random.Random(2 * config.seed + way)) for way in range(2)]
-        sure = replace(config.link, loss=0, blackout=None)
         self.links = links
-        self._sure = [VirtualLink(sure, random.Random(0)) for _ in range(2)]
-        for link in (*links, *self._sure):
+        for link in links:
             link.impair(link.config, 0.0)
         self._rng = random.Random(config.seed)
         self._header = StreamHeader(256, self._coder.rate, tables.hash)
@@ -168,6 +168,7 @@ class Simulation:
         self._named: Reference | None = None
         self._states: dict[int, tuple[int, ...]] = {}
         self._sent_at: dict[bytes, float] = {}
+        self._missing: dict[int, float] = {}
         self._waiting: list[tuple[float, Packet]] = []
         self._undecoded: list[bytes] = []
         self._newest = -1
@@ -186,7 +187,7 @@ class Simulation:
 
     def _next(self) -> float:
         """Return when something happens next."""
-        links = [link.next_due() for link in (*self.links, *self._sure)]
+        links = [link.next_due() for link in self.links]
         shows = [self.playout.next_due(), self.playout.next_missing()]
         sessions = [self.sender.next_deadline(), self.receiver.next_deadline()]
         waits = [time for time, _ in self._waiting[:1]] + [self._frame * self._tick_seconds]
@@ -197,9 +198,8 @@ class Simulation:
         now = self.clock.now()
         while self._script and self._script[0][0] <= now:
             _, config = self._script.pop(0)
-            for way in range(2):
-                self.links[way].config = config
-                self._sure[way].config = replace(config, loss=0)
+            for link in self.links:
+                link.config = config
         self._capture(now)
         self._encode(now)
         self._carry(now)
@@ -235,7 +235,7 @@ class Simulation:
     def _encode(self, now: float) -> None:
         while self._waiting and self._waiting[0][0] <= now:
             packet = self._waiting.pop(0)[1]
-            self._sent_at[packet.data] = now
+            self._sent_at[packet.data] = self._missing[packet.tick] = now
             self.sender.send(packet)
 
     def _carry(self, now: float) -> None:
@@ -260,11 +260,15 @@ class Simulation:
     def _send(self, way: int, messages: list[Outgoing], now: float) -> None:
         for message in messages:
             data = b"\0" + len(message.data).to_bytes(2, "little") + message.data + _PAD
-            links = self._sure if message.channel is Channel.CONTROL else self.links
-            links[way].send(data, now)
+            link, config = self.links[way], self.links[way].config
+            if message.channel is Channel.CONTROL:
+                # Reliable: what would be lost is sent again, which is not modelled.
+                link.config = replace(config, loss=0.0, blackout=None)
+            link.send(data, now)
+            link.config = config
 
     def _deliver(self, way: int, receive: Callable[[bytes, float], None], now: float) -> bool:
-        arrived = self._sure[way].due(now) + self.links[way].due(now)
+        arrived = self.links[way].due(now)
         for datagram in arrived:
             if datagram[0]:
                 continue
@@ -298,8 +302,11 @@ class Simulation:
             self._undecoded = [*self._undecoded[-7:], packet]
             return
         self._newest = max(self._newest, group.ticks[-1])
+        self._missing.pop(group.ticks[0], None)
         if group.redundant is not None:
             for tick in group.redundant.ticks:
+                if tick in self._missing:
+                    self.log.copies.append((self._missing.pop(tick), now))
                 self.playout.push(tick, tick, now, fresh=False)
         for tick in group.ticks:
             self.playout.push(tick, tick, now)
@@ -325,10 +332,7 @@ class Simulation:
             age = max(expected - shown, 0)
             self.log.ages.append((now, age, settings.group * settings.divisor))
         if tick % round(self._coder.rate) == 0:
-            counts = [
-                link.counts.offered_bytes + sure.counts.offered_bytes
-                for link, sure in zip(self.links, self._sure, strict=True)
-            ]
-            self.log.wire.append((now, counts[0], counts[1]))
+            forward, back = (link.counts.offered_bytes for link in self.links)
+            self.log.wire.append((now, forward, back))
             rate = self.sender.rate
             self.log.estimates.append((now, rate.estimate, rate.pace))

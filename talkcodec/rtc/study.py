@@ -98,8 +98,14 @@ def blackout(phases: int = 12) -> Row:
     }
 
 
-def references(calls: int = 6) -> Row:
-    """References at 5 % loss and 50 ms: on a wide path, and where 40 kbit/s are all there is."""
+def references(calls: int = 20) -> Row:
+    """References at 5 % loss and 50 ms: on a wide path, and where 40 kbit/s are all there is.
+
+    What a reference does to motion is how long motion packets take that arrive: each its own time
+    on the bottleneck, and what it waits there. A packet that is lost cannot be in time; its frames
+    come as a coarse copy in a later packet, ``lost_motion_as_copy_ms`` after it left. The first
+    reference of a call finds a path of which nothing is known, and no motion to delay yet.
+    """
     wide, narrow = "loss=0.05,rtt=50", "loss=0.05,rtt=50,rate=40k"
     free = _transfers(parse_link(wide), KEY, calls)
     tight = _transfers(parse_link(narrow), COARSE_KEY, calls)
@@ -107,28 +113,36 @@ def references(calls: int = 6) -> Row:
         "wide": free,
         "at_40_kbps": tight,
         "wanted": "motion <= 60 ms over half the round trip, reference <= 1.5 s at 40 kbit/s",
-        "met": free["motion_over_half_rtt_ms"]["max"] <= 60
+        "met": max(each["motion_over_half_rtt_ms"]["max"] for each in (free, tight)) <= 60
         and tight["reference_ms"]["max"] <= 1500,
     }
 
 
 def _transfers(link: LinkConfig, size: int, calls: int) -> Row:
+    first: list[float] = []
     took: list[float] = []
     late: list[float] = []
+    copies: list[float] = []
     parity = requests = 0
     for seed in range(calls):
         due = tuple((6.0 * number, size) for number in range(1, 7))
-        config = SimulationConfig(link, 42.0, first=size, references=due, seed=seed)
+        config = SimulationConfig(link, 42.0, first=KEY, references=due, seed=seed)
         simulation = Simulation(config)
         log = simulation.run()
-        took += [(end or config.seconds) - begin for begin, end in log.references.values()]
+        times = [(end or config.seconds) - begin for begin, end in log.references.values()]
+        first.append(times[0])
+        took += times[1:]
         late += [arrived - sent - link.rtt / 2 for sent, arrived in log.motion if sent > _SETTLED]
+        copies += [came - sent - link.rtt / 2 for sent, came in log.copies if sent > _SETTLED]
         parity += simulation.receiver.references_recovered
         requests += simulation.receiver.counts.requests
     return {
         "bytes": size,
         "reference_ms": _quantiles(took),
+        "over_1500_ms": sum(seconds > 1.5 for seconds in took),
+        "first_reference_ms": _quantiles(first),
         "motion_over_half_rtt_ms": _quantiles(late),
+        "lost_motion_as_copy_ms": _quantiles(copies),
         "references": len(took),
         "completed_by_parity": parity,
         "requests": requests,

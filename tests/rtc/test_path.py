@@ -104,13 +104,36 @@ def test_a_larger_packets_own_time_is_no_queue_and_tells_the_rate() -> None:
 
 def test_the_first_chunks_are_measured_against_the_greeting() -> None:
     peer = Peer()
-    peer.monitor.greeted(0.05)
-    peer.monitor.chunk(0, 0, 405, 1.0)
-    left = 1.275
     arrival = (Arrival(0, 0, chunk=True),)
-    state = peer.monitor.take(PathReport(round(1000 * left), 0, 0, arrival), 1.3)
-    # 500 bytes took 0.3 s instead of 0.05 s there and back.
-    assert list(state.alone) == pytest.approx([500 * 8 / 0.25], rel=0.02)
+    left = 1.275
+    report = PathReport(round(1000 * left), 0, 0, arrival)
+    back = len(report.serialize())
+    peer.monitor.greeted(0.05, 60)
+    peer.monitor.chunk(0, 0, 405, 1.0)
+    state = peer.monitor.take(report, 1.3)
+    # A chunk and a report took 0.3 s, instead of two short messages 0.05 s.
+    assert list(state.alone) == pytest.approx([(405 + back - 60) * 8 / 0.25], rel=0.02)
+
+
+def test_what_is_not_answered_at_once_is_not_measured_against_the_greeting() -> None:
+    peer = Peer()
+    peer.monitor.greeted(0.05, 60)
+    peer.monitor.chunk(0, 0, 405, 1.0)
+    arrival = (Arrival(0, 1500, chunk=True),)
+    assert peer.monitor.take(PathReport(2775, 0, 0, arrival), 2.8).alone == ()
+
+
+def test_a_large_packet_is_measured_against_smaller_ones_of_the_same_report() -> None:
+    peer = Peer()
+    peer.monitor.chunk(0, 0, 405, 0.9)  # 500 bytes at 40 kbit/s: 0.1 s
+    times = sent(peer, range(10, 14))
+    came = [Arrival(0, 475, chunk=True)]
+    came += [
+        Arrival(tick, round(1000 * (1.5 - time - 0.055)))
+        for tick, time in zip(range(10, 14), times, strict=True)
+    ]
+    state = peer.monitor.take(PathReport(1500, 4, 0, tuple(came)), 1.525)
+    assert list(state.alone) == pytest.approx([(500 - 150) * 8 / 0.07], rel=0.03)
 
 
 def test_loss_is_counted_over_the_latest_packets() -> None:

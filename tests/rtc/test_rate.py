@@ -219,3 +219,37 @@ def test_whatever_is_reported_settings_are_valid_and_rates_are_bounded(
         assert 1 <= control.settings.group <= 4
         assert control.pace > 0
         assert control.interval > 0
+
+
+def test_while_a_reference_is_under_way_packets_leave_room_for_its_chunks() -> None:
+    path = Path(RateConfig(start=30_000, untried=0.0))
+    path.run(replace(GOOD, received=0.0), 1.0)
+    assert path.control.settings.group == 3
+    path.control.busy = True
+    assert path.control.settings.group == 4
+    assert path.control.interval == pytest.approx(0.16)
+    wide = Path(RateConfig(start=100_000))
+    wide.control.busy = True
+    assert wide.run(GOOD, 1.0).group == 3
+
+
+def test_loss_makes_packets_smaller_only_while_no_reference_needs_the_time_between() -> None:
+    path = Path(RateConfig(start=40_000, untried=0.0))
+    losing = replace(GOOD, loss=0.15, received=0.0)
+    assert path.run(losing, 1.0).group == 2
+    path.control.busy = True
+    assert path.control.settings.group == 3
+
+
+def test_an_estimate_is_known_once_large_packets_have_found_it() -> None:
+    control = RateController(BEST)
+    known = [control.known]
+    for number, rate in enumerate((40_000.0, 30_000.0)):
+        control.update(replace(GOOD, alone=(rate,)), 0.1 * number)
+        known.append(control.known)
+    assert known == [False, False, True]
+    assert control.estimate == 40_000
+    # What was found before there was motion bounds the estimate until there is more to go by.
+    control.sent(36, 3)
+    control.update(GOOD, 5.0)
+    assert control.estimate == 40_000

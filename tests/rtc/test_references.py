@@ -10,6 +10,7 @@ import pytest
 from talkcodec.bitstream.chunks import CHUNK_HEADER, Chunk, Missing, fragment
 from talkcodec.rtc.path import MESSAGE_OVERHEAD
 from talkcodec.rtc.references import (
+    GRACE,
     PaceConfig,
     ReferenceOutbox,
     RepairConfig,
@@ -69,18 +70,33 @@ def test_a_forgotten_reference_cannot_be_repaired() -> None:
     assert len(drain(outbox)) == 8
 
 
-def test_no_more_is_under_way_than_the_window_and_the_chunk_that_fills_it_is_answered() -> None:
-    outbox = ReferenceOutbox(PaceConfig(rate=256_000, chunk=1000, window=2500, ahead=1))
+def test_no_more_is_under_way_than_the_window_and_answers_come_before_it_is_full() -> None:
+    outbox = ReferenceOutbox(PaceConfig(rate=256_000, chunk=1000, window=3500, ahead=1))
+    outbox.add(0, fragment(bytes(8 * SIZE), 0, SIZE + CHUNK_HEADER))
+    left = [outbox.due(0.1 * number) for number in range(3)]
+    # The second is answered while there is room for a third, which asks again, being the last.
+    assert [chunk and chunk.answer for chunk in left] == [False, True, True]
+    assert outbox.due(0.35) is None
+    outbox.arrived(0, 1, 0.36)  # and so 0 is under way no longer, reported or not
+    left = [outbox.due(0.4), outbox.due(0.5)]
+    assert [chunk and (chunk.index, chunk.answer) for chunk in left] == [(3, False), (4, True)]
+
+
+def test_the_last_chunk_asks_so_that_a_lost_acknowledgement_is_made_up_for() -> None:
+    outbox = ReferenceOutbox(PACE)
     outbox.add(0, CHUNKS)
-    first, second = outbox.due(0.0), outbox.due(0.1)
-    assert first is not None
-    assert second is not None
-    assert (first.answer, second.answer) == (False, True)
-    assert outbox.due(0.12) is None
-    outbox.arrived(0, 1, 0.13)  # and so 0 is under way no longer, reported or not
-    third = outbox.due(0.14)
-    assert third is not None
-    assert (third.index, third.answer) == (2, False)
+    left = [outbox.due(0.1 * number) for number in range(4)]
+    assert [chunk and chunk.answer for chunk in left] == [False, False, False, True]
+
+
+def test_a_path_that_is_known_gets_a_window_of_time() -> None:
+    config = PaceConfig(rate=80_000, chunk=1000, window=1000, ahead=0.3)
+    for known, most in ((False, 1), (True, 3)):
+        outbox = ReferenceOutbox(config)
+        outbox.set_rate(80_000, known=known)
+        outbox.add(0, CHUNKS)
+        left = [outbox.due(0.1 * number) for number in range(4)]
+        assert sum(chunk is not None for chunk in left) == most
 
 
 def test_a_slow_path_gets_a_smaller_window() -> None:
@@ -108,28 +124,70 @@ def test_what_is_not_reported_is_under_way_as_long_as_answers_take_and_some_pati
 def test_chunks_leave_when_they_can_be_through_before_the_next_motion() -> None:
     outbox = ReferenceOutbox(PACE)
     outbox.add(0, CHUNKS)
-    outbox.motion(105, 0.12, 1.0)  # 200 bytes on the wire: 20 ms
+    outbox.expect(0.12)
+    outbox.motion(105, 1.0)  # 200 bytes on the wire: 20 ms
     assert outbox.next_due() == pytest.approx(1.02)
     assert outbox.due(1.02) is not None
-    assert outbox.next_due() == pytest.approx(1.12)
-    outbox.motion(105, 0.12, 1.12)
+    outbox.motion(105, 1.12)
     assert outbox.next_due() == pytest.approx(1.14)
-    outbox.motion(105, 0.15, 1.24)
-    assert outbox.due(1.29) is not None or outbox.next_due() == pytest.approx(1.39)
+    assert outbox.due(1.16) is None  # 20 ms too late: motion would wait for longer than SLACK
+    outbox.motion(105, 1.24)
+    assert outbox.due(1.26) is not None
+
+
+def test_chunks_wait_for_motion_that_is_late_but_not_for_long() -> None:
+    outbox = ReferenceOutbox(PACE)
+    outbox.add(0, CHUNKS)
+    outbox.expect(0.12)
+    outbox.motion(105, 1.0)
+    assert outbox.due(1.1) is None
+    assert outbox.due(1.13) is None
+    assert outbox.next_due() == pytest.approx(1.12 + GRACE)
+    assert outbox.due(1.12 + GRACE) is not None
+
+
+def test_a_chunk_is_weighed_at_the_moment_when_it_would_leave() -> None:
+    outbox = ReferenceOutbox(PACE)
+    outbox.expect(0.12)
+    outbox.motion(105, 1.0)  # the bottleneck is free from 1.02 on
+    outbox.add(0, CHUNKS)
+    assert outbox.due(1.11) is None
 
 
 def test_chunks_that_never_fit_leave_right_after_motion() -> None:
     outbox = ReferenceOutbox(PACE)
     outbox.add(0, CHUNKS)
-    outbox.motion(105, 0.08, 1.0)
+    outbox.expect(0.08)
+    outbox.motion(105, 1.0)
     assert outbox.next_due() == pytest.approx(1.02)
+    assert outbox.due(1.05) is None
+    outbox.motion(105, 1.08)
+    assert outbox.due(1.1) is not None
+
+
+def test_chunks_leave_time_for_acknowledgements() -> None:
+    outbox = ReferenceOutbox(PACE)
+    outbox.add(0, CHUNKS)
+    outbox.answered(0.05, 1.0)
+    assert outbox.due(1.04) is None
+    assert outbox.next_due() == pytest.approx(1.05)
+
+
+def test_motion_that_comes_less_often_leaves_more_time() -> None:
+    outbox = ReferenceOutbox(PACE)
+    outbox.add(0, CHUNKS)
+    outbox.expect(0.08)
+    outbox.motion(105, 1.0)
+    assert outbox.due(1.05) is None
+    outbox.expect(0.16)
     assert outbox.due(1.05) is not None
 
 
 def test_motion_that_stopped_holds_nothing_back() -> None:
     outbox = ReferenceOutbox(PACE)
     outbox.add(0, CHUNKS)
-    outbox.motion(105, 0.08, 1.0)
+    outbox.expect(0.08)
+    outbox.motion(105, 1.0)
     assert [index for _, index in drain(outbox, 5.0)] == [0, 1, 2, 3]
 
 
@@ -181,7 +239,8 @@ def test_so_much_parity_makes_repairs_rare(loss: float) -> None:
 
 def test_chunks_are_small_where_motion_would_wait_long_behind_them() -> None:
     assert chunk_size(1e6, 0.12, 140, 450) == 450
-    assert chunk_size(33_000, 0.12, 140, 450) == 218  # 76 ms between motion packets
+    # 75 ms between motion packets, if half an acknowledgement passes with each.
+    assert chunk_size(33_000, 0.12, 140, 450) == 213
     assert chunk_size(5_000, 0.12, 140, 450) == 150
     assert chunk_size(5_000, 0.12, 140, 100) == 100
 
@@ -218,7 +277,7 @@ def test_the_tail_waits_longer_where_the_pace_is_slow() -> None:
     schedule = RepairSchedule(REPAIR)
     for number in range(4):
         schedule.heard(5, lacking(9, tuple(range(number + 1, 12)), 11), number * 0.5)
-    assert schedule.next_due() == pytest.approx(1.5 + 2.5 * 0.4)
+    assert schedule.next_due() == pytest.approx(1.5 + 2 * 0.4)
 
 
 def test_requests_repeat_until_a_reference_is_given_up() -> None:

@@ -40,11 +40,16 @@ def test_after_a_blackout_the_picture_is_back_soon() -> None:
 
 
 def test_references_cost_motion_nothing_and_arrive_without_a_round_trip() -> None:
-    row = study.references(2)
-    assert row["wide"]["motion_over_half_rtt_ms"]["max"] < 5
-    assert row["wide"]["completed_by_parity"] > row["wide"]["requests"]
-    assert row["at_40_kbps"]["reference_ms"]["median"] <= 1500
-    assert row["at_40_kbps"]["motion_over_half_rtt_ms"]["p95"] < 90
+    row = study.references(3)
+    wide, narrow = row["wide"], row["at_40_kbps"]
+    assert wide["motion_over_half_rtt_ms"]["max"] < 5
+    assert wide["completed_by_parity"] > wide["requests"]
+    # Motion takes 25 ms of its own on the bottleneck, and waits for little more than an answer.
+    assert row["met"]
+    assert narrow["motion_over_half_rtt_ms"]["p95"] < 35
+    assert narrow["reference_ms"]["median"] < 1200
+    # What is lost comes with the next packet, a group later.
+    assert narrow["lost_motion_as_copy_ms"]["median"] == pytest.approx(145, abs=5)
 
 
 def test_delay_is_the_sum_of_its_parts() -> None:
