@@ -69,6 +69,7 @@ def summarise(call: Call, files: list[Path]) -> dict[str, Any]:
         "payload_kbps": _kbps(payload, call.seconds),
         "wire_kbps_forward": _kbps(forward, call.seconds),
         "wire_kbps_back": _kbps(back, call.seconds),
+        "steady_wire_kbps": steady_rates(call),
         "frames_sent": call.sent.frames_encoded,
         "frames_shown": call.received.frames_shown,
         "freezes_over_200ms": call.received.freezes,
@@ -81,6 +82,19 @@ def summarise(call: Call, files: list[Path]) -> dict[str, Any]:
         "mode_switches": call.media.mode_switches,
         "files": [str(path) for path in files],
     }
+
+
+def steady_rates(call: Call) -> dict[str, float] | None:
+    """Return what the wire carried each way after the first picture, None if there was none.
+
+    Setting up and the first reference are over by then; everything else counts, later references,
+    reports, acknowledgements and ICE's checks included.
+    """
+    steady = call.steady
+    if steady is None or steady.seconds <= 0:
+        return None
+    forward, back = (_kbps(size, steady.seconds) for size in (steady.forward, steady.back))
+    return {"forward": forward, "back": back, "both": round(forward + back, 3)}
 
 
 def _sinks(stats: Path | None, port: int | None) -> list[Sink]:
@@ -182,6 +196,10 @@ def _print(call: Call, summary: dict[str, Any]) -> None:
         video = f"{call.media.video_pictures} pictures, {call.media.video_bytes} B"
         typer.echo(f"video     {video}, in {call.media.mode_switches} changes of mode")
     typer.echo(f"wire      {wire} (IP, UDP, DTLS, SCTP and set-up included)")
+    rates = summary["steady_wire_kbps"]
+    if rates is not None:
+        ways = f"{rates['forward']:.2f} forward, {rates['back']:.2f} back"
+        typer.echo(f"          {ways} after the first picture: {rates['both']:.2f} both ways")
     typer.echo(f"delay     {steps if call.delays else 'of nothing'}, from camera to screen")
     for path in summary["files"]:
         typer.echo(f"wrote     {path}")

@@ -43,7 +43,8 @@ class Call:
 
     ``seconds``: from the first captured frame to the last. ``delays``: seconds from capture to
     screen of every frame shown. ``first_picture``: seconds from the first capture to the first
-    picture, None without one. ``wire``: every datagram of the connection, from its making.
+    picture, None without one. ``wire``: every datagram of the connection, from its making;
+    ``steady``: of these, the ones from the first picture to the last frame captured.
     ``media``: of the sender's ordinary video, where the face could not be drawn.
     """
 
@@ -54,12 +55,31 @@ class Call:
     media: SentMedia
     received: ReceiverReport
     wire: WireCounts
+    steady: Steady | None
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """Bytes on the wire each way in the ``seconds`` after the first picture: what a call takes that
+    is under way. The first reference and the making of the connection are over by then; later
+    references, reports, acknowledgements and ICE's checks are all within.
+    """
+
+    seconds: float
+    forward: int
+    back: int
 
 
 class Observer:
     """Notes capture and show times of frames, and keeps their pictures."""
 
-    def __init__(self, tick_rate: Fraction, recording: Recording, clock: Clock) -> None:
+    def __init__(
+        self,
+        tick_rate: Fraction,
+        recording: Recording,
+        clock: Clock,
+        wire: Callable[[], WireCounts],
+    ) -> None:
         self.delays: list[float] = []
         self.first_capture: float | None = None
         self.last_capture = 0.0
@@ -70,6 +90,9 @@ class Observer:
         self._recording = recording
         self._clock = clock
         self._captured: dict[int, float] = {}
+        self._wire = wire
+        self._begun: tuple[int, int] | None = None
+        self._steady: Steady | None = None
 
     def captured(self, frame: Frame) -> None:
         """A frame left the camera. Called on the capture thread."""
@@ -90,9 +113,25 @@ class Observer:
         if captured is not None:
             self.delays.append(now - captured)
         if self.first_picture is None:
-            self.first_picture = now
+            self.first_picture, self._begun = now, self._bytes()
         self.right = frame.picture
         self._recording.shown(frame.tick, frame.picture)
+
+    def ended(self) -> None:
+        """The last frame was captured."""
+        if self.first_picture is not None and self._begun is not None:
+            forward, back = self._bytes()
+            seconds = self._clock.now() - self.first_picture
+            self._steady = Steady(seconds, forward - self._begun[0], back - self._begun[1])
+
+    @property
+    def steady(self) -> Steady | None:
+        """What the call took from the first picture until it ``ended``, if there was one."""
+        return self._steady
+
+    def _bytes(self) -> tuple[int, int]:
+        wire = self._wire()
+        return wire.forward.offered_bytes, wire.back.offered_bytes
 
     def _tick(self, frame: Frame) -> int:
         return round(frame.time * self._tick_rate)
@@ -115,9 +154,9 @@ async def loopback(
     measured, not how long the handshakes of DTLS and SCTP take to get through.
     """
     clock = SystemClock()
-    observer = Observer(config.tick_rate, recording, clock)
     async with AsyncExitStack() as stack:
         relay = await UdpRelay.open(clock=clock)
+        observer = Observer(config.tick_rate, recording, clock, lambda: relay.counts)
         stack.callback(relay.close)
         receiver = Receiver(observer.shown, clock=clock)
         stack.push_async_callback(receiver.close)
@@ -131,6 +170,7 @@ async def loopback(
             Telemetry(partial(both_ends, sender, receiver, relay), sinks)
         )
         await _feed(source, sender, observer, clock, window=window)
+        observer.ended()
         await sender.finish()
         # What is under way may arrive as late as everything before it did.
         await asyncio.sleep(link.rtt / 2 + link.jitter)
@@ -145,6 +185,7 @@ async def loopback(
         media=sender.media(),
         received=receiver.report(),
         wire=relay.counts,
+        steady=observer.steady,
     )
 
 

@@ -24,6 +24,7 @@ KEYS = [
     "payload_kbps",
     "wire_kbps_forward",
     "wire_kbps_back",
+    "steady_wire_kbps",
     "frames_sent",
     "frames_shown",
     "freezes_over_200ms",
@@ -68,6 +69,10 @@ def test_the_demo_shows_a_face_and_measures_the_call(tmp_path: Path, link: str) 
     assert 0.3 * summary["frames_sent"] < summary["frames_shown"] <= summary["frames_sent"] <= 100
     assert 0 < summary["payload_kbps"] < summary["wire_kbps_forward"]
     assert summary["wire_kbps_back"] > 0
+    steady = summary["steady_wire_kbps"]
+    assert steady["both"] == pytest.approx(steady["forward"] + steady["back"], abs=0.01)
+    # Eight packets a second with their acknowledgements, and at first some references.
+    assert 5 < steady["both"] < 100
     names = [Path(name).name for name in summary["files"]]
     assert names == ["received.mp4", "side_by_side.mp4", "contact_sheet.png"]
     assert all((tmp_path / name).stat().st_size > 1000 for name in summary["files"])
