@@ -47,6 +47,9 @@ SPOT = 0.5
 CONTRAST, FLATTEST, STRONGEST = 40.0, 0.35, 1.3
 #: Seconds over which light and detail are remembered.
 MEMORY = 4.0
+#: Seconds that a face may have been away before the first frame without it, at most: how much of
+#: the time between two frames of a slow source it was there is not known.
+UNSEEN = 0.1
 #: Weight of lips and eyes, whose own motion uncovers what no reference may show.
 FEATURES = 0.4
 
@@ -153,7 +156,7 @@ class Witness:
     _detail: float = 0.0
     _time: float = 0.0
     _seen_at: float | None = None
-    _first: float | None = None
+    _missed: float | None = None  # since when no look found a face
     _rest: float | None = None
     _rest_at: float = 0.0
     _last: Evidence = Evidence(0.0)
@@ -165,9 +168,10 @@ class Witness:
         so much of it that nobody is found any more has not gone away.
         """
         light, detail = self._brightness(time, thumbnail(picture))
-        if self._first is None:
-            self._first = time
-        away = time - (self._first if self._seen_at is None else self._seen_at)
+        if self._missed is None:
+            self._missed = time
+        unseen = 0.0 if self._seen_at is None else min(self._missed - self._seen_at, UNSEEN)
+        away = time - self._missed + unseen
         return replace(
             self._last,
             time=time,
@@ -203,7 +207,7 @@ class Witness:
         if choice is not None:
             face, rest, whole = self._unexplained(thumb, landmarks, choice)
             rest -= self._usual(time, rest)
-        self._seen_at = time
+        self._seen_at, self._missed = time, None
         self._last = Evidence(
             time,
             sure=sure,

@@ -12,9 +12,19 @@ import pytest
 from talkcodec import weights
 from talkcodec.analysis import Choice
 from talkcodec.media.sources import Track, portrait_picture
+from talkcodec.modes import ModePolicy
 from talkcodec.motion.landmarks import LIPS, OVAL
 from talkcodec.reference.bank import BankedReference
-from talkcodec.trust import MEMORY, SIDE, Evidence, Witness, thumbnail, unexplained, worst_spot
+from talkcodec.trust import (
+    MEMORY,
+    SIDE,
+    UNSEEN,
+    Evidence,
+    Witness,
+    thumbnail,
+    unexplained,
+    worst_spot,
+)
 from talkcodec.types import F64, U8, Box
 
 PORTRAIT = portrait_picture()
@@ -135,14 +145,41 @@ def test_another_light_becomes_the_usual_one() -> None:
     assert end.light > 0.9
 
 
-def test_nobody_there_counts_from_the_last_face() -> None:
+def test_nobody_there_counts_from_about_the_last_face() -> None:
     witness = Witness()
     assert witness.absent(1.0, PORTRAIT).away == 0
     assert witness.absent(1.2, PORTRAIT).away == pytest.approx(0.2)
     assert witness.look(2.0, PORTRAIT, FACE).away == 0
-    gone = witness.absent(2.3, PORTRAIT)
-    assert gone.away == pytest.approx(0.3)
+    gone = witness.absent(2.04, PORTRAIT)
+    assert gone.away == pytest.approx(0.04)
     assert gone.sure == 0
+    assert witness.absent(2.34, PORTRAIT).away == pytest.approx(0.34)
+    witness.look(2.4, PORTRAIT, FACE)
+    # Of the time between two frames of a slow source it may have been there for most.
+    assert witness.absent(3.4, PORTRAIT).away == pytest.approx(UNSEEN)
+    assert witness.absent(3.6, PORTRAIT).away == pytest.approx(0.2 + UNSEEN)
+
+
+def test_one_frame_without_a_face_of_a_slow_source_changes_no_mode() -> None:
+    witness, policy = Witness(), ModePolicy()
+    for number in range(20):
+        time = number / 3
+        found = number not in {6, 13}
+        seen = witness.look(time, PORTRAIT, FACE) if found else witness.absent(time, PORTRAIT)
+        assert policy.observe(seen) == "motion"
+    for number in range(20, 22):
+        policy.observe(witness.absent(number / 3, PORTRAIT))
+    assert policy.mode == "video"
+
+
+def test_a_face_that_leaves_a_fast_source_is_noticed_within_a_quarter_of_a_second() -> None:
+    witness, policy = Witness(), ModePolicy()
+    for number in range(9):
+        policy.observe(witness.look(0.12 * number, PORTRAIT, FACE))
+    gone = 0.96
+    for number in range(1, 7):
+        policy.observe(witness.absent(gone + 0.04 * number, PORTRAIT))
+    assert policy.mode == "video"
 
 
 def test_a_hand_that_hides_the_face_altogether_is_still_there() -> None:
