@@ -101,6 +101,7 @@ class Sender:
         self._call: Call | None = None
         self._failure: TalkcodecError | None = None
         self._wanted = threading.Event()
+        self._picture_wanted = threading.Event()
         # At most one of 256 sequence numbers each: older ones are overwritten.
         self._arrived: deque[int] = deque(maxlen=256)
         self._worker: threading.Thread | None = None
@@ -247,6 +248,8 @@ class Sender:
         """Look at what a message of the receiver has changed."""
         if self.session.take_request():
             self._wanted.set()
+        if self.session.take_picture_request():
+            self._picture_wanted.set()
         self._arrived.extend(self.session.take_acknowledged())
 
     def over(self, reason: str) -> None:
@@ -287,6 +290,8 @@ class Sender:
         if key:
             self._wanted.clear()
             encoder.request_reference()
+        fresh = key or self._picture_wanted.is_set()
+        self._picture_wanted.clear()
         while self._arrived:
             encoder.acknowledge(self._arrived.popleft())
         encoder.adapt(self.session.settings)
@@ -297,7 +302,7 @@ class Sender:
         switches = fallback.counts.switches
         encoded = encoder.encode(frame, judge=False)
         fallback.wanted = self._wish(encoder)
-        packets, picture = fallback.step(encoded, lambda: encoder.canvas(frame), tick, key=key)
+        packets, picture = fallback.step(encoded, lambda: encoder.canvas(frame), tick, key=fresh)
         if fallback.counts.switches > switches:
             self._insisting = _INSIST
             self._later(self._announce, fallback.change(), Channel.CONTROL)

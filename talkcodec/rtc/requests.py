@@ -3,6 +3,10 @@
 
 A receiver in trouble asks several times a second until the cure is there. One key answers all
 of it: what is asked while a key is under way changes nothing, and keys keep a distance.
+
+While ordinary video is shown, the same request means that none of it can be decoded. A key
+reference that is under way meanwhile, for coming back to motion, cures nothing then: key pictures
+have a distance of their own.
 """
 
 from __future__ import annotations
@@ -64,3 +68,26 @@ class KeyRequests:
     def _depart(self, sequence: int | None) -> None:
         self._under_way, self._key = True, sequence
         self._wanted, self._ignored_since = False, None
+
+
+class PictureRequests:
+    """Joins requests into grants of key pictures. Time is seconds of the caller's clock."""
+
+    def __init__(self) -> None:
+        self._wanted = False
+        self._granted_at = float("-inf")
+
+    def ask(self) -> None:
+        """The receiver cannot continue from what it holds."""
+        self._wanted = True
+
+    def take(self, now: float, rtt: float) -> bool:
+        """Return True, once, when a key picture is to be made; ``rtt``: the round trip."""
+        if not self._wanted or now - self._granted_at < max(MIN_DISTANCE, 2 * rtt):
+            return False
+        self._granted_at, self._wanted = now, False
+        return True
+
+    def sent(self) -> None:
+        """A key picture goes out, and answers what was asked before."""
+        self._wanted = False

@@ -35,7 +35,7 @@ from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
 from talkcodec.rtc.path import MESSAGE_ANSWER, MESSAGE_OVERHEAD, PathMonitor
 from talkcodec.rtc.rate import RateConfig, RateController
 from talkcodec.rtc.references import LOSS, PaceConfig, ReferenceOutbox, chunk_size, parity_for
-from talkcodec.rtc.requests import KeyRequests
+from talkcodec.rtc.requests import KeyRequests, PictureRequests
 from talkcodec.rtc.stats import SentTransport
 from talkcodec.types import Packet, StreamSettings
 
@@ -92,6 +92,8 @@ class SenderSession:
         self._acknowledged: deque[int] = deque(maxlen=256)
         self._keys = KeyRequests()
         self._requested = False
+        self._pictures = PictureRequests()
+        self._picture_requested = False
         self._greeted = True
         self._greeted_at: float | None = None
         self._greeting = 0
@@ -181,6 +183,7 @@ class SenderSession:
             self.counts.invalid += 1
             return
         self._requested |= self._keys.take(now, self.rtt or 0.0)
+        self._picture_requested |= self._pictures.take(now, self.rtt or 0.0)
 
     def _take_control(self, data: bytes, now: float) -> None:
         message = parse_control(data)
@@ -192,6 +195,7 @@ class SenderSession:
             self._arrived(message.sequence)
         elif isinstance(message, RequestReference):
             self._keys.ask(now)
+            self._pictures.ask()
         elif isinstance(message, Hello):
             self._check(message, len(data), now)
         elif isinstance(message, Bye):
@@ -254,9 +258,15 @@ class SenderSession:
         requested, self._requested = self._requested, False
         return requested
 
+    def take_picture_request(self) -> bool:
+        """Return True, once, when the receiver needs a key picture, if video is what it gets."""
+        requested, self._picture_requested = self._picture_requested, False
+        return requested
+
     def sent_key_picture(self) -> None:
         """A key picture of ordinary video goes out; the next request is of another cause."""
         self._keys.answered()
+        self._pictures.sent()
 
     def take_acknowledged(self) -> list[int]:
         """Return the sequence numbers that arrived since the last call."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from talkcodec.rtc.requests import MIN_DISTANCE, PATIENCE, KeyRequests
+from talkcodec.rtc.requests import MIN_DISTANCE, PATIENCE, KeyRequests, PictureRequests
 
 
 def asked(keys: KeyRequests, *, start: float, end: float, rtt: float = 0.05) -> list[float]:
@@ -74,3 +74,15 @@ def test_a_key_that_never_arrives_does_not_silence_the_receiver_for_ever() -> No
     keys = KeyRequests()
     keys.sent(1)
     assert asked(keys, start=100.0, end=100.0 + PATIENCE + 1) == [100.0 + PATIENCE]
+
+
+def test_key_pictures_wait_for_no_reference_and_keep_a_distance() -> None:
+    pictures = PictureRequests()
+    granted = []
+    for step in range(25):
+        pictures.ask()
+        if pictures.take(step / 10, 0.05):
+            granted.append(step / 10)
+    assert granted == [0.0, MIN_DISTANCE, 2 * MIN_DISTANCE]
+    pictures.sent()  # the regular one came first
+    assert not pictures.take(9.0, 0.05)

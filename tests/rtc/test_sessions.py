@@ -150,6 +150,18 @@ def test_a_reference_of_which_everything_was_lost_is_asked_for() -> None:
     assert wire.sender.chunks_repaired > 0
 
 
+def test_while_a_key_reference_is_under_way_a_request_still_brings_a_key_picture() -> None:
+    wire = Wire(LinkConfig(rtt=0.05))
+    wire.lossy[0].config = LinkConfig(loss=1.0)
+    wire.sender.send(big_reference(0))
+    wire.run(0.5)
+    wire.receiver.request_reference()
+    wire.run(0.5)
+    assert not wire.sender.take_request()
+    assert wire.sender.take_picture_request()
+    assert not wire.sender.take_picture_request()
+
+
 def test_a_skipped_reference_is_noticed_when_the_next_one_comes() -> None:
     wire = Wire(LinkConfig())
     wire.sender.send(big_reference(0, 50))
