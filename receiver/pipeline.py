@@ -24,7 +24,7 @@ from talkcodec.errors import TalkcodecError
 from talkcodec.media.mark import marked_frame
 from talkcodec.media.sinks import ShownFrame
 from talkcodec.media.sound import SoundBlock
-from talkcodec.pools import keep_to_one_thread
+from talkcodec.pools import keep_to_one_thread, share_heaps
 from talkcodec.reference.codec import CodecId
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.driver import failure
@@ -92,6 +92,7 @@ class Receiver:
     ) -> None:
         self._clock = clock or SystemClock()
         keep_to_one_thread()
+        share_heaps()
         codecs = tuple(int(codec) for codec in CodecId)
         self.session = ReceiverSession(greeting(weights.tables().hash, codecs))
         self._loop = asyncio.get_running_loop()

@@ -25,7 +25,7 @@ from talkcodec.errors import TalkcodecError
 from talkcodec.face import FaceTracker
 from talkcodec.media.sound import SoundBlock
 from talkcodec.modes import ModeConfig, Reason
-from talkcodec.pools import keep_to_one_thread
+from talkcodec.pools import keep_to_one_thread, share_heaps
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.driver import failure
 from talkcodec.rtc.duplex import Notice
@@ -86,6 +86,7 @@ class Sender:
         best = StreamSettings(self.config.group, self.config.quantiser, self.config.redundancy)
         self.session = SenderSession(weights.tables().hash, pace, best=best, rate=rate)
         keep_to_one_thread()
+        share_heaps()
         self._loop = asyncio.get_running_loop()
         self._on_frame = on_frame
         self._frames: Mailbox[Frame] = Mailbox(1)
@@ -310,9 +311,9 @@ class Sender:
             self._insisting -= 1
             self._later(self._announce, fallback.change(), Channel.MOTION)
         self._later(self._send, before + packets, picture)
-        self._reflect(encoder)
         self._encoded += 1
         self._took += (self._clock.now() - begin - self._took) / 8
+        self._reflect(encoder)
         if self._on_frame is not None:
             self._on_frame(encoder, frame)
 

@@ -350,7 +350,8 @@ class Encoder:
         self._settle(waiting[best].landmarks)
         waiting = self._again(waiting)
         out = [self._send_reference(waiting[best], key=True)]
-        for held in waiting:
+        # In a call, motion of some tenths of a second ago would make playout wait for its like.
+        for held in waiting[-1:] if self.config.acknowledged else waiting:
             out += self._push(held)
         return out
 
@@ -428,9 +429,8 @@ class Encoder:
             return False  # one at a time: it may already be the cure
         state = self._scene.dequantise(group.states[-1], group.quantiser)
         drawing = Drawing(group.reference, state, self._layers.layers(group)[-1])
-        error = self._analyst.shown_error(sample, drawing, self._travelling)
-        gain, hurry = error - self._floor, self._watch.hurry
-        wanted = self._policy.decide(self._time(sample), gain, hurry=hurry)
+        gain = self._analyst.shown_error(sample, drawing, self._travelling) - self._floor
+        wanted = self._policy.decide(self._time(sample), gain, hurry=self._watch.hurry)
         return wanted and not self._blinks(sample)
 
     def _send_reference(self, sample: Sample, *, key: bool) -> Packet:
@@ -464,11 +464,11 @@ class Encoder:
         self._requested, self._window_told = False, sample.window
         self._used[self._sequence] = sample.tick
         self._travelling = {s: k for s, k in self._travelling.items() if s in self._scene.bank}
-        if self.config.acknowledged:
-            self._travelling[self._sequence] = coded.key
         if coded.key:
             self._watch.sent(self._sequence)
-        if not self.config.acknowledged:
+        if self.config.acknowledged:
+            self._travelling[self._sequence] = coded.key
+        else:
             self._watch.arrived(self._sequence)
         return Packet("reference", data, sample.tick)
 

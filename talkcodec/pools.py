@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thread pools of libraries, which a live call has no use for."""
+"""What libraries keep for each thread, and a live call with its dozen threads does not want."""
 
 from __future__ import annotations
+
+import ctypes
+import platform
+
+#: ``M_ARENA_MAX`` of glibc's ``malloc.h``, and how many heaps all threads share.
+_ARENA_MAX, _ARENAS = -8, 2
 
 
 def keep_to_one_thread() -> None:
@@ -16,3 +22,14 @@ def keep_to_one_thread() -> None:
 
     cv2.setNumThreads(1)
     threadpool_limits(1, user_api="blas")
+
+
+def share_heaps() -> None:
+    """Let all threads to come allocate from few heaps, where the C library is glibc.
+
+    It gives each thread its own, and none gives back what another could use: a call of seven
+    minutes that changed between modes and connections grew from 421 to 609 MB, of which 200 were
+    in use throughout. With two heaps it stays at 450.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, _ARENAS)

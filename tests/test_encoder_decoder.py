@@ -362,60 +362,6 @@ def test_a_call_draws_from_a_reference_only_once_it_has_arrived() -> None:
     assert drawn == [0, 0, 0, 0, 1, 1]
 
 
-#: Kind and bytes of the packets that went out with each frame.
-Made = list[list[tuple[str, bytes]]]
-
-
-def packets_of(*, judge: bool, busy: bool = False) -> Made:
-    """Return what goes out with each frame of a face that changes all over, by kind."""
-    rich = RefreshConfig(rate=1e7, burst=1e7)
-    config = EncoderConfig(startup=0.0, acknowledged=True, refresh=rich)
-    encoder = Encoder(config, KnownFace([landmarks_at(i) for i in range(60)]))
-    out: Made = []
-    for index in range(60):
-        picture = picture_at(index) if index < 20 else noise_at(0)
-        packets = encoder.encode(Frame(picture, index, 1 / RATE), judge=judge)
-        if not judge:
-            packets += encoder.reflect(busy=busy)
-        for packet in packets:
-            if packet.kind == "reference":
-                encoder.acknowledge(Reference.parse(packet.data).sequence)
-        out.append([(packet.kind, packet.data) for packet in packets])
-    return out
-
-
-def test_a_group_need_not_wait_until_it_is_judged() -> None:
-    at_once, later = packets_of(judge=True), packets_of(judge=False)
-
-    def kinds(packets: Made, kind: str) -> list[int]:
-        return [i for i, some in enumerate(packets) if kind in [k for k, _ in some]]
-
-    assert len(kinds(at_once, "reference")) >= 2
-    assert kinds(at_once, "reference") == kinds(later, "reference")
-    assert kinds(at_once, "motion") == kinds(later, "motion")
-    first = kinds(later, "reference")[1]
-    assert [kind for kind, _ in later[first]] == ["motion", "reference"]
-    assert [kind for kind, _ in at_once[first]] == ["reference", "motion"]
-
-
-def test_without_time_to_judge_only_what_was_asked_for_is_sent() -> None:
-    hurried = packets_of(judge=False, busy=True)
-    assert [kind for some in hurried for kind, _ in some].count("reference") == 1
-    landmarks: list[F64 | None] = [landmarks_at(i) for i in range(9)]
-    encoder = Encoder(EncoderConfig(startup=0.0, acknowledged=True), KnownFace(landmarks))
-    pictures = list(frames(9))
-    for frame in pictures[:2]:
-        encoder.encode(frame, judge=False)
-    encoder.request_reference()
-    assert encoder.reflect(busy=True) == []  # there is no group yet
-    encoder.acknowledge(0)
-    for frame in pictures[2:]:
-        encoder.encode(frame, judge=False)
-    (asked,) = encoder.reflect(busy=True)
-    assert Reference.parse(asked.data).key
-    assert encoder.reflect() == []  # each group once
-
-
 def noise_at(index: int) -> U8:
     """A picture that nothing sent before resembles."""
     return np.random.default_rng(index).integers(0, 255, (256, 256, 3)).astype(np.uint8)

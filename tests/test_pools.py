@@ -4,31 +4,52 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
-import asyncio, json
+import asyncio, ctypes, json, sys, threading
 import numpy  # before talkcodec, as in any program
 import cv2
 from threadpoolctl import threadpool_info
 from {package} import {name}
 
+kept = []
+
 async def main():
     {name}({arguments})
 
 asyncio.run(main())
+barrier = threading.Barrier(9)
+
+def keep():
+    kept.append(bytes(100_000))
+    barrier.wait()
+
+for _ in range(8):
+    threading.Thread(target=keep).start()
+barrier.wait()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+out = libc.fopen(sys.argv[1].encode(), b"w")
+libc.malloc_info(0, ctypes.c_void_p(out))
+libc.fclose(ctypes.c_void_p(out))
 pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 print(json.dumps([pools, cv2.getNumThreads()]))
 """
 
 
-def test_each_half_of_a_call_keeps_libraries_to_one_thread() -> None:
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries have one heap")
+def test_each_half_of_a_call_keeps_libraries_to_one_thread_and_few_heaps(tmp_path: Path) -> None:
+    heaps = tmp_path / "heaps.xml"
     for package, name, arguments in (("sender", "Sender", ""), ("receiver", "Receiver", "print")):
         program = PROGRAM.format(package=package, name=name, arguments=arguments)
         done = subprocess.run(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", program, heaps],
             cwd=Path(__file__).parent.parent,
             env={"PATH": "/usr/bin", "OPENBLAS_NUM_THREADS": "2"},
             capture_output=True,
@@ -39,3 +60,4 @@ def test_each_half_of_a_call_keeps_libraries_to_one_thread() -> None:
         assert pools
         assert set(pools) == {1}
         assert opencv == 1
+        assert 1 <= heaps.read_text().count("<heap nr=") <= 2

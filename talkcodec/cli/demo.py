@@ -38,6 +38,9 @@ def demo(
             " queue=, blackout=START+LENGTH (ms), trace=FILE (Mahimahi)."
         ),
     ] = "",
+    group: Annotated[
+        int, typer.Option(help="Frames a packet, 1 to 4: fewer arrive sooner, more cost less.")
+    ] = 3,
     stats: Annotated[
         Path | None, typer.Option(help="Write a report every second to this file, as JSON lines.")
     ] = None,
@@ -50,8 +53,10 @@ def demo(
     """Call yourself: camera or file in, a moving face out at a few kbit/s."""
     if not 0 < seconds <= MAX_SECONDS:
         raise InputError(f"expected 0 to {MAX_SECONDS:g} seconds, found {seconds:g}")
+    if not 1 <= group <= 4:
+        raise InputError(f"expected a group of 1 to 4 frames, found {group}")
     call, recording, tick_rate = _call(
-        seconds, input, link, _sinks(stats, stats_port), window=not headless
+        seconds, input, link, group, _sinks(stats, stats_port), window=not headless
     )
     files = _write(recording, tick_rate, out)
     summary = summarise(call, files)
@@ -78,6 +83,7 @@ def summarise(call: Call, files: list[Path]) -> dict[str, Any]:
             "p95": _quantile_ms(call.delays, 0.95),
             "max": _quantile_ms(call.delays, 1.0),
         },
+        "delay_parts_ms": delay_parts(call),
         "references": call.sent.references,
         "mode_switches": call.media.mode_switches,
         "files": [str(path) for path in files],
@@ -97,6 +103,23 @@ def steady_rates(call: Call) -> dict[str, float] | None:
     return {"forward": forward, "back": back, "both": round(forward + back, 3)}
 
 
+def delay_parts(call: Call) -> dict[str, float | None]:
+    """Return what the delay is made of, in ms, as both ends saw it last; ``path`` is one way.
+
+    ``group``: that the first frame of a packet waits for the last; ``wait``: that playout holds
+    the fastest packet back, so that others may come later, and the last frame of each with them.
+    """
+    sent, received = call.sent, call.received
+    parts = {
+        "group": sent.group_time,
+        "encode": sent.encode_time,
+        "path": None if sent.rtt is None else sent.rtt / 2,
+        "wait": received.playout_time,
+        "draw": received.draw_time,
+    }
+    return {name: None if part is None else round(1000 * part, 1) for name, part in parts.items()}
+
+
 def _sinks(stats: Path | None, port: int | None) -> list[Sink]:
     from talkcodec.rtc.telemetry import PrometheusEndpoint, open_sinks
 
@@ -108,7 +131,7 @@ def _sinks(stats: Path | None, port: int | None) -> list[Sink]:
 
 
 def _call(
-    seconds: float, name: str | None, link: str, sinks: list[Sink], *, window: bool
+    seconds: float, name: str | None, link: str, group: int, sinks: list[Sink], *, window: bool
 ) -> tuple[Call, Recording, Fraction]:
     import asyncio
 
@@ -121,7 +144,7 @@ def _call(
     recording = Recording()
     with _source(name, seconds) as (frames, tick_rate):
         # The coarse copies cost 0.1 kbit/s and repair every loss of a single group.
-        config = EncoderConfig(tick_rate=tick_rate, redundancy=True)
+        config = EncoderConfig(tick_rate=tick_rate, group=group, redundancy=True)
         window = window and has_display()
         call = asyncio.run(loopback(frames, config, path, recording, window=window, sinks=sinks))
     return call, recording, tick_rate
@@ -201,6 +224,8 @@ def _print(call: Call, summary: dict[str, Any]) -> None:
         ways = f"{rates['forward']:.2f} forward, {rates['back']:.2f} back"
         typer.echo(f"          {ways} after the first picture: {rates['both']:.2f} both ways")
     typer.echo(f"delay     {steps if call.delays else 'of nothing'}, from camera to screen")
+    parts = [f"{name} {part} ms" for name, part in summary["delay_parts_ms"].items()]
+    typer.echo(f"          of it {', '.join(parts)}")
     for path in summary["files"]:
         typer.echo(f"wrote     {path}")
 

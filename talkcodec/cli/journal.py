@@ -123,6 +123,7 @@ class Pictures:
     listed: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_LISTED))
     _guessed: set[int] = field(default_factory=set)
     _before: dict[str, int] = field(default_factory=dict)
+    _mode: str = "motion"
 
     def shown(self, frame: ShownFrame) -> None:
         """``frame`` is on the screen."""
@@ -136,12 +137,12 @@ class Pictures:
             self._guessed.discard(frame.tick)
         totals = self.totals()
         if self.last is not None and now - self.last[1] > FREEZE:
-            self._note(now, totals)
-        self._before = totals
+            self._note(frame, now, totals)
+        self._before, self._mode = totals, frame.mode
         self.first = self.first or (frame.tick, now)
         self.last = max(frame.tick, self.last[0] if self.last else 0), now
 
-    def _note(self, now: float, totals: dict[str, int]) -> None:
+    def _note(self, frame: ShownFrame, now: float, totals: dict[str, int]) -> None:
         assert self.first is not None  # there was a picture before
         assert self.last is not None
         stood = now - self.last[1]
@@ -154,6 +155,7 @@ class Pictures:
                 "second": round(self.last[1] - self.first[1], 1),
                 "ms": round(1000 * stood),
                 "cause": cause,
+                "mode": f"{self._mode} to {frame.mode}",
                 "meanwhile": {name: change for name, change in changes.items() if change}
                 | self.diary.take(),
             }

@@ -29,6 +29,7 @@ KEYS = [
     "frames_shown",
     "freezes_over_200ms",
     "motion_delay_ms",
+    "delay_parts_ms",
     "references",
     "mode_switches",
     "files",

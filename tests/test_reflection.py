@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judging a group when it is on its way, as a call does."""
+
+from __future__ import annotations
+
+from talkcodec.bitstream import Reference
+from talkcodec.encoder import Encoder, EncoderConfig
+from talkcodec.motion.landmarks import LEFT_EYE, RIGHT_EYE
+from talkcodec.reference.policy import RefreshConfig
+from talkcodec.types import F64, Frame
+from tests.test_encoder_decoder import (
+    RATE,
+    KnownFace,
+    frames,
+    landmarks_at,
+    noise_at,
+    picture_at,
+)
+
+#: Kind and bytes of the packets that went out with each frame.
+Made = list[list[tuple[str, bytes]]]
+
+
+def packets_of(*, judge: bool, busy: bool = False) -> Made:
+    """Return what goes out with each frame of a face that changes all over, by kind."""
+    rich = RefreshConfig(rate=1e7, burst=1e7)
+    config = EncoderConfig(startup=0.0, acknowledged=True, refresh=rich)
+    encoder = Encoder(config, KnownFace([landmarks_at(i) for i in range(60)]))
+    out: Made = []
+    for index in range(60):
+        picture = picture_at(index) if index < 20 else noise_at(0)
+        packets = encoder.encode(Frame(picture, index, 1 / RATE), judge=judge)
+        if not judge:
+            packets += encoder.reflect(busy=busy)
+        for packet in packets:
+            if packet.kind == "reference":
+                encoder.acknowledge(Reference.parse(packet.data).sequence)
+        out.append([(packet.kind, packet.data) for packet in packets])
+    return out
+
+
+def test_a_group_need_not_wait_until_it_is_judged() -> None:
+    at_once, later = packets_of(judge=True), packets_of(judge=False)
+
+    def kinds(packets: Made, kind: str) -> list[int]:
+        return [i for i, some in enumerate(packets) if kind in [k for k, _ in some]]
+
+    assert len(kinds(at_once, "reference")) >= 2
+    assert kinds(at_once, "reference") == kinds(later, "reference")
+    assert kinds(at_once, "motion") == kinds(later, "motion")
+    first = kinds(later, "reference")[1]
+    assert [kind for kind, _ in later[first]] == ["motion", "reference"]
+    assert [kind for kind, _ in at_once[first]] == ["reference", "motion"]
+
+
+def test_without_time_to_judge_only_what_was_asked_for_is_sent() -> None:
+    hurried = packets_of(judge=False, busy=True)
+    assert [kind for some in hurried for kind, _ in some].count("reference") == 1
+    landmarks: list[F64 | None] = [landmarks_at(i) for i in range(9)]
+    encoder = Encoder(EncoderConfig(startup=0.0, acknowledged=True), KnownFace(landmarks))
+    pictures = list(frames(9))
+    for frame in pictures[:2]:
+        encoder.encode(frame, judge=False)
+    encoder.request_reference()
+    assert encoder.reflect(busy=True) == []  # there is no group yet
+    encoder.acknowledge(0)
+    for frame in pictures[2:]:
+        encoder.encode(frame, judge=False)
+    (asked,) = encoder.reflect(busy=True)
+    assert Reference.parse(asked.data).key
+    assert encoder.reflect() == []  # each group once
+
+
+def shut(landmarks: F64) -> F64:
+    """Return ``landmarks`` with both eyes shut."""
+    out = landmarks.copy()
+    for eye in (LEFT_EYE, RIGHT_EYE):
+        out[list(eye), 1] = landmarks[list(eye), 1].mean()
+    return out
+
+
+def test_a_call_begins_with_the_present_and_a_file_with_its_beginning() -> None:
+    first: dict[bool, int] = {}
+    for call in (True, False):
+        landmarks: list[F64 | None] = [shut(landmarks_at(i)) for i in range(30)]
+        encoder = Encoder(EncoderConfig(startup=0.4, acknowledged=call), KnownFace(landmarks))
+        made = [packet for frame in frames(30) for packet in encoder.encode(frame)]
+        first[call] = next(packet.tick for packet in made if packet.kind == "motion")
+    # Patience with eyes that do not open ends after ten frames or so.
+    assert first[False] == 0
+    assert first[True] in {10, 11}
