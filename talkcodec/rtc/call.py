@@ -9,6 +9,7 @@ and sound go on where they were.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 #: Seconds that the transport has to send what waits when a call ends.
 _DRAIN = 0.5
+
+#: Seconds after which nothing of aiortc's runs for a connection that was closed.
+_REST = 1.0
 
 
 class Half(Protocol):
@@ -285,7 +289,7 @@ class Call:
     def _adopt(self, peer: Peer) -> None:
         if peer is self._next:
             self._next = None
-            self._guard(self._driver.adopt(peer).close())
+            self._guard(_retire(self._driver.adopt(peer)))
         self.connections += 1
         for half in self._halves:
             half.joined(self)
@@ -312,3 +316,15 @@ class Call:
             half.heard(notices)
         if self._session.ended is not None:
             self.end(self._session.ended)
+
+
+async def _retire(peer: Peer) -> None:
+    """Close a connection that another has replaced, and give back what it held.
+
+    aiortc's objects refer to each other in circles. Until Python looks at all there is, which may
+    be several connections later, they would stay, with their codecs; it takes some 40 ms.
+    """
+    await peer.close()
+    del peer
+    await asyncio.sleep(_REST)
+    gc.collect()
