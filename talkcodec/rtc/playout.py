@@ -30,7 +30,10 @@ class PlayoutConfig:
     ``margin``: seconds on top, for the jitter of the showing side itself. ``spread``: the delay
     is at most so many seconds longer than the shortest remembered transit. ``rise``, ``fall``:
     how fast the delay may change, in seconds per second: a rise slows the motion down, a fall
-    speeds it up, and neither may be seen. ``capacity``: frames held at most. ``conceal``: seconds
+    speeds it up, and neither may be seen. ``slow_starters``: the latest so many frames are not
+    waited for while few have come, and the delay may fall by twice as much: the first picture of a
+    call is coded while the first frames wait, and what that takes says nothing about later ones.
+    ``capacity``: frames held at most. ``conceal``: seconds
     after the last frame for which missing ones are told, to be made up for; then it stands.
     """
 
@@ -40,6 +43,7 @@ class PlayoutConfig:
     spread: float = 0.3
     rise: float = 0.4
     fall: float = 0.2
+    slow_starters: int = 2
     capacity: int = 64
     discontinuity: float = 2.0
     conceal: float = 0.2
@@ -186,8 +190,10 @@ class PlayoutBuffer(Generic[T]):
 
     def _observe(self, transit: float, now: float) -> None:
         self._transits.append(transit)
-        ordered = sorted(self._transits)
-        wanted = ordered[min(int(len(ordered) * self._config.quantile), len(ordered) - 1)]
+        ordered, config = sorted(self._transits), self._config
+        count = len(ordered)
+        late = min(config.slow_starters, count // 4)
+        wanted = ordered[min(int(count * config.quantile), count - 1 - late)]
         wanted = min(wanted, ordered[0] + self._config.spread) + self._config.margin
         self.needs = wanted
         wanted = max(wanted, self.floor)
@@ -195,8 +201,9 @@ class PlayoutBuffer(Generic[T]):
             self._delay = wanted
         else:
             step = now - self._updated
-            low = self._delay - self._config.fall * step
-            high = self._delay + self._config.rise * step
+            fall = config.fall if count == config.window else 2 * config.fall
+            low = self._delay - fall * step
+            high = self._delay + config.rise * step
             self._delay = min(max(wanted, low), high)
         self.waits = self._delay - ordered[0]
         self._updated = now

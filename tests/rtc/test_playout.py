@@ -237,3 +237,21 @@ def test_a_wrong_configuration_is_refused(wrong: dict[str, float]) -> None:
 def test_a_tick_needs_a_length() -> None:
     with pytest.raises(ValueError, match="expected a tick of more than 0 s"):
         PlayoutBuffer(0.0)
+
+
+def test_frames_that_waited_for_the_first_picture_do_not_delay_the_call() -> None:
+    """The first group of two leaves 150 ms late, behind the reference; later ones do not."""
+    arrivals = grouped(30, 2)
+    late = [(when + 0.15, tick) for when, tick in arrivals[:2]] + arrivals[2:]
+    delays = {}
+    for name, config in (
+        ("usual", PlayoutConfig()),
+        ("waits for all", PlayoutConfig(slow_starters=0)),
+    ):
+        buffer: PlayoutBuffer[int] = PlayoutBuffer(TICK, config)
+        for when, tick in late:
+            buffer.push(tick, tick, when)
+            if tick == 24:  # after one second
+                delays[name] = buffer.waits
+    assert delays["usual"] < 0.06
+    assert delays["waits for all"] > 0.15
