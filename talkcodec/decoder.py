@@ -28,6 +28,7 @@ from talkcodec.errors import BitstreamError
 from talkcodec.names import DEFAULT_RENDERER, RendererName
 from talkcodec.reference.codec import PictureDecoder, open_decoder
 from talkcodec.render.generated import Doubt
+from talkcodec.render.renderer import Renderer
 from talkcodec.scene import Drawing, LayerMemory, Scene
 from talkcodec.types import U8
 
@@ -63,9 +64,11 @@ class Decoder:
     """Decodes one stream. Keeps at most 8 references and one group of motion in memory."""
 
     def __init__(
-        self, stopwatch: Stopwatch | None = None, renderer: RendererName = DEFAULT_RENDERER
+        self,
+        stopwatch: Stopwatch | None = None,
+        renderer: RendererName | Renderer = DEFAULT_RENDERER,
     ) -> None:
-        """``renderer``: what draws; nothing that is decoded depends on it."""
+        """``renderer``: what draws, by name or one of your own; nothing decoded depends on it."""
         self._stopwatch = stopwatch or NullStopwatch()
         self._renderer = renderer
         self._tables = weights.tables()

@@ -22,7 +22,7 @@ from talkcodec.motion.fit import IDENTITY_LIMIT, neutral_shape
 from talkcodec.names import DEFAULT_RENDERER, RendererName
 from talkcodec.reference.bank import Bank, BankedReference
 from talkcodec.render.geometric import Layer, ReferenceView, Target
-from talkcodec.render.renderer import open_renderer
+from talkcodec.render.renderer import Renderer, open_renderer
 from talkcodec.types import F32, F64, I32, U8
 
 #: Ticks for which a layer stays in force without being sent again.
@@ -48,11 +48,13 @@ class Scene:
         self,
         slots: int,
         stopwatch: Stopwatch | None = None,
-        renderer: RendererName = DEFAULT_RENDERER,
+        renderer: RendererName | Renderer = DEFAULT_RENDERER,
     ) -> None:
         self.model = weights.shape_model()
         self.bank = Bank(slots)
-        self.renderer = open_renderer(renderer, stopwatch)
+        self.renderer = (
+            open_renderer(renderer, stopwatch) if isinstance(renderer, str) else renderer
+        )
         self._identity: tuple[int, ...] | None = None
         self._neutral: F64 | None = None
         self._views: dict[int, ReferenceView] = {}

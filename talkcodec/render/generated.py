@@ -96,7 +96,7 @@ class GeneratedRenderer:
                 }
             )
         with self._stopwatch.stage("compose"):
-            warped = _warped(views[0], staged, moved["correction"][0])
+            warped = self._warped(views[0], staged, moved["correction"][0])
         with self._stopwatch.stage("generate"):
             picture = self._paint(warped, staged, moved["features"])
         whole, face = np.exp(np.clip(moved["doubt"][0].astype(np.float64), -3, 6)).tolist()
@@ -120,6 +120,19 @@ class GeneratedRenderer:
         self._restored = kept
         return [kept[id(view.picture)][1] for view in views]
 
+    def _warped(self, view: ReferenceView, staged: Staged, correction: F32) -> U8:
+        """Warp anew along the corrected flow; what comes from other references stays."""
+        size = (FLOW_SIDE, FLOW_SIDE)
+        shift = cv2.resize(
+            np.ascontiguousarray(correction.transpose(1, 2, 0)),
+            size,
+            interpolation=cv2.INTER_LINEAR,
+        )
+        field = staged.field + shift * staged.outside[..., None]
+        moved = resample(view.picture, field)
+        moved[staged.patched] = staged.warped[staged.patched]
+        return moved
+
     def _paint(self, warped: U8, staged: Staged, features: F32) -> U8:
         side = warped.shape[0]
         small = warped
@@ -135,18 +148,6 @@ class GeneratedRenderer:
             change = np.ascontiguousarray(painted - small)
             painted = warped + cv2.resize(change, (side, side), interpolation=cv2.INTER_LINEAR)
         return np.asarray(np.clip(np.rint(painted), 0, 255), np.uint8)
-
-
-def _warped(view: ReferenceView, staged: Staged, correction: F32) -> U8:
-    """Warp anew along the corrected flow; what comes from other references stays."""
-    size = (FLOW_SIDE, FLOW_SIDE)
-    shift = cv2.resize(
-        np.ascontiguousarray(correction.transpose(1, 2, 0)), size, interpolation=cv2.INTER_LINEAR
-    )
-    field = staged.field + shift * staged.outside[..., None]
-    moved = resample(view.picture, field)
-    moved[staged.patched] = staged.warped[staged.patched]
-    return moved
 
 
 def _planes(picture: U8) -> U8:

@@ -39,6 +39,7 @@ from talkcodec.metrics.lpips import Lpips
 from talkcodec.motion.landmarks import EYELIDS, LEFT_LID_GAP, LIP_GAP, LIPS, OVAL, RIGHT_LID_GAP
 from talkcodec.motion.landmarks import opening as opening_of
 from talkcodec.names import RendererName
+from talkcodec.render.renderer import Renderer
 from talkcodec.types import F32, F64, U8, Bool, Frame, Packet
 from training.corpus import clips
 from training.evaluate.material import yaw
@@ -76,7 +77,7 @@ def encode(source: Source) -> list[Packet]:
         return packets + encoder.flush()
 
 
-def draw(packets: Sequence[Packet], count: int, renderer: RendererName) -> Drawn:
+def draw(packets: Sequence[Packet], count: int, renderer: RendererName | Renderer) -> Drawn:
     """Return ``count`` pictures; where none is new the last one stands, as on a screen."""
     decoder = Decoder(renderer=renderer)
     shown: dict[int, tuple[U8, float]] = {}
