@@ -47,7 +47,7 @@ export class Graph {
   top() {
     const values = this.points.flatMap((point) => Object.values(point).filter((value) => value !== null));
     const most = Math.max(20, ...values, ...Object.values(this.levels)) * 1.05;
-    return [25, 50, 75, 100, 150, 200, 300, 500, 1000, 2000].find((step) => step >= most) ?? most;
+    return [20, 40, 60, 80, 100, 160, 200, 300, 500, 1000, 2000].find((step) => step >= most) ?? most;
   }
 
   draw() {
