@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 #: does not change that, it is worth 15 indices at either. Later pictures are shown for a shorter
 #: time, so theirs is coarser.
 KEY_QUALITY = 115
-INTER_QUALITY = 135
+INTER_QUALITY = 150
 
 #: The same two for slow paths, where the picture would otherwise come late.
 COARSE = (150, 165)
