@@ -44,8 +44,10 @@ SoundOutput = Annotated[
 Denoise = Annotated[bool, typer.Option("--denoise", help="Suppress noise.")]
 Seconds = Annotated[float | None, typer.Option(help="End after so many.")]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for the other side.")]
-Stun = Annotated[list[str] | None, typer.Option(help="stun:HOST[:PORT]; repeatable.")]
-Turn = Annotated[str | None, typer.Option(help="turn:HOST[:PORT][?transport=tcp].")]
+Stun = Annotated[list[str] | None, typer.Option(help="stun:HOST[:PORT].")]
+Turn = Annotated[
+    str | None, typer.Option(help="turn:HOST[:PORT][?transport=tcp], turns:HOST[:PORT].")
+]
 TurnUser = Annotated[str | None, typer.Option(help="Its user.")]
 TurnPassword = Annotated[
     Path | None, typer.Option(help="Its password, in a file; or TALKCODEC_TURN_PASSWORD.")

@@ -21,7 +21,7 @@ from talkcodec.errors import TalkcodecError
 from talkcodec.media.sound import SoundBlock
 from talkcodec.media.window import WindowSink
 from talkcodec.rtc.conversation import Conversation
-from talkcodec.rtc.peer import IceServer
+from talkcodec.rtc.ice import IceServer
 from talkcodec.rtc.signaling.choose import MeetingPlace, open_signaling
 from talkcodec.rtc.signaling.protocol import Signaling
 from talkcodec.types import Frame

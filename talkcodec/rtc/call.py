@@ -19,8 +19,9 @@ from talkcodec.clock import Clock, SystemClock
 from talkcodec.errors import TalkcodecError
 from talkcodec.rtc.driver import Driver
 from talkcodec.rtc.duplex import DuplexSession, Notice
+from talkcodec.rtc.ice import IceServer
 from talkcodec.rtc.messages import Channel
-from talkcodec.rtc.peer import IceServer, Peer
+from talkcodec.rtc.peer import Peer
 from talkcodec.rtc.receiving import ReceiverSession
 from talkcodec.rtc.sending import SenderSession
 
@@ -85,8 +86,8 @@ class Call:
 
     ``ice_servers``: STUN and TURN; none by default. ``patience``: seconds to wait for another
     connection when one is gone, before the call ends; ``on_lost`` is called when that waiting
-    begins, so that signaling may call ``reconnect``, or ``offer`` and ``answer`` anew. ``wire``:
-    watches its datagrams.
+    begins, so that signaling may call ``reconnect``, or ``offer`` and ``answer`` anew. ``tell`` is
+    given a line on each server that does not help. ``wire``: watches its datagrams.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Call:
         ice_servers: Sequence[IceServer] = (),
         patience: float = 0.0,
         on_lost: Callable[[], None] | None = None,
+        tell: Callable[[str], None] = lambda _line: None,
         wire: Wire | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -107,7 +109,7 @@ class Call:
             None if sending is None else sending.session,
             None if receiving is None else receiving.session,
         )
-        make = partial(Peer, ice_servers=tuple(ice_servers), wire=wire)
+        make = partial(Peer, ice_servers=tuple(ice_servers), tell=tell, wire=wire)
         self._clock = clock or SystemClock()
         self._driver = Driver(self._session, self._clock, self._heard, make)
         self._patience = patience

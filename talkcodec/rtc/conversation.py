@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from talkcodec.clock import Clock, SystemClock
 from talkcodec.errors import SignalingError
 from talkcodec.rtc.call import Call, Receiving, Sending
+from talkcodec.rtc.ice import IceServer
 from talkcodec.rtc.liveness import Liveness
-from talkcodec.rtc.peer import IceServer
 from talkcodec.rtc.signaling.meeting import Meeting, MeetingConfig
 from talkcodec.rtc.signaling.protocol import Signaling
 from talkcodec.rtc.wire import Wire
@@ -53,6 +53,7 @@ class Conversation:
             ice_servers=ice_servers,
             patience=PATIENCE if signaling.lasts else 0.0,
             on_lost=self._lost,
+            tell=tell,
             wire=wire,
             clock=clock,
         )

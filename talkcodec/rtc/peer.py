@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from talkcodec.errors import TalkcodecError
 from talkcodec.rtc.hoard import HoardWatch
+from talkcodec.rtc.ice import IceServer, hasten, unheard
 from talkcodec.rtc.messages import Channel
 
 if TYPE_CHECKING:
@@ -37,19 +37,11 @@ _OPUS = re.compile(r"a=rtpmap:(\d{1,3}) opus/")
 _UNRELIABLE: tuple[Channel, ...] = (Channel.MOTION, Channel.REFERENCE)
 
 
-@dataclass(frozen=True, slots=True)
-class IceServer:
-    """A STUN or TURN server: ``urls`` as in RFC 7064 and 7065, and how to log in to it."""
-
-    urls: str
-    username: str | None = None
-    credential: str | None = None
-
-
 class Peer:
     """One end of a call. All methods belong to the event loop's thread.
 
-    ``ice_servers``: none by default, so nobody is asked unless the caller's network needs it.
+    ``ice_servers``: none by default, so nobody is asked unless the caller's network needs it;
+    ``tell`` is given a line on each that does not help.
     ``sound``, ``video``: lines beside the data channels, at rest. ``refused``: why we ended the
     connection, if the other end asked too much of us. ``wire``: watches its datagrams once it
     stands.
@@ -60,6 +52,7 @@ class Peer:
         on_message: Callable[[Channel, bytes], None],
         *,
         ice_servers: Sequence[IceServer] = (),
+        tell: Callable[[str], None] = lambda _line: None,
         wire: Wire | None = None,
     ) -> None:
         from talkcodec.rtc.lines import Line
@@ -74,6 +67,8 @@ class Peer:
         self.dropped = 0
         self._connection.on("connectionstatechange", self._check_state)
         self._channels = {channel: self._create(channel) for channel in Channel}
+        self._ice_servers, self._tell = ice_servers, tell
+        hasten(self._connection)
         self.refused: str | None = None
         self._watch = HoardWatch(self._connection, self._refuse)
         self._cutting: asyncio.Task[None] | None = None
@@ -97,7 +92,7 @@ class Peer:
     async def offer(self) -> str:
         """Gather candidates and return the session description for the other peer."""
         await self._connection.setLocalDescription(await self._connection.createOffer())
-        return self._connection.localDescription.sdp
+        return self._described()
 
     async def answer(self, offer: str) -> str:
         """Take the other peer's description and return ours."""
@@ -106,7 +101,13 @@ class Peer:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except Exception as error:  # as in _take
             raise TalkcodecError(f"expected an offer to answer, found: {error!r}") from error
-        return self._connection.localDescription.sdp
+        return self._described()
+
+    def _described(self) -> str:
+        sdp: str = self._connection.localDescription.sdp
+        for url in unheard(self._ice_servers, sdp):
+            self._tell(f"no address from {url}: out of reach, or it refused us; trying without it")
+        return sdp
 
     async def accept(self, answer: str) -> None:
         """Take the answer to our offer; the connection is then being made."""
@@ -126,14 +127,19 @@ class Peer:
         return self._opened.is_set() and not self.closed.is_set()
 
     async def opened(self, patience: float = 20.0) -> None:
-        """Wait until every channel is open. Raises ``TalkcodecError`` after ``patience`` s."""
+        """Wait until every channel is open.
+
+        Raises ``TalkcodecError`` after ``patience`` s, or as soon as it cannot be any more.
+        """
+        ends = [asyncio.ensure_future(end.wait()) for end in (self._opened, self.closed)]
         try:
-            await asyncio.wait_for(self._opened.wait(), patience)
-        except TimeoutError:
+            await asyncio.wait(ends, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+        if not self._opened.is_set():
             state = self._connection.connectionState
-            raise TalkcodecError(
-                f"expected a connection within {patience:g} s, found it {state}"
-            ) from None
+            raise TalkcodecError(f"expected a connection within {patience:g} s, found it {state}")
 
     def binding(self) -> Binding:
         """Return what the connection tells of its other end.

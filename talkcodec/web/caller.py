@@ -18,8 +18,8 @@ from talkcodec.encoder import EncoderConfig
 from talkcodec.errors import TalkcodecError
 from talkcodec.rtc.bridge import SOUND_LATENCY
 from talkcodec.rtc.conversation import Conversation
+from talkcodec.rtc.ice import IceServer
 from talkcodec.rtc.link import LinkConfig
-from talkcodec.rtc.peer import IceServer
 from talkcodec.rtc.signaling.choose import MeetingPlace, open_signaling
 from talkcodec.rtc.signaling.protocol import Signaling
 from talkcodec.rtc.wire import Wire

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from talkcodec.errors import InputError
-from talkcodec.rtc.peer import IceServer
+from talkcodec.rtc.ice import IceServer
 from talkcodec.rtc.signaling.protocol import Signaling
 
 _LISTEN = re.compile(r"listen:(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]*)):(\d{1,5})")
 
-#: RFC 7064 and 7065.
-_STUN = re.compile(r"stuns?:[^\s?/@]+(:\d{1,5})?")
-_TURN = re.compile(r"turns?:[^\s?/@]+(:\d{1,5})?(\?transport=(udp|tcp))?")
+#: Of RFC 7064 and 7065 what aiortc speaks: no STUN over TLS, TURN over TLS by TCP only, and names
+#: or IPv4 addresses.
+_HOST = r"[^\s?/@:\[\]]+(?::(?P<port>\d{1,5}))?"
+_STUN = re.compile(rf"stun:{_HOST}")
+_TURN = re.compile(rf"turn:{_HOST}(?:\?transport=(?:udp|tcp))?")
+_TURNS = re.compile(rf"turns:{_HOST}(?:\?transport=tcp)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +103,32 @@ def ice_servers(
     """Return the servers that help through NATs; none named, none asked.
 
     Raises:
-        InputError: a URL that is none, or a TURN server without user and password.
+        InputError: a URL that is none, a second STUN server, which aiortc would not ask, or a TURN
+            server without user and password.
     """
     for url in stun:
-        if not _STUN.fullmatch(url):
+        if not _is_url(url, _STUN):
             raise InputError(f"expected stun:HOST[:PORT], found {url}")
+    if len(stun) > 1:
+        raise InputError(f"expected one --stun, found {len(stun)}")
     servers = [IceServer(url) for url in stun]
     if turn is None:
         if user is not None or password is not None:
             raise InputError("expected --turn with its user and password, found none")
         return tuple(servers)
-    if not _TURN.fullmatch(turn):
-        raise InputError(f"expected turn:HOST[:PORT][?transport=udp|tcp], found {turn}")
+    if not _is_url(turn, _TURN, _TURNS):
+        raise InputError(
+            "expected turn:HOST[:PORT][?transport=udp|tcp] or turns:HOST[:PORT], by name or IPv4"
+            f" address, found {turn}"
+        )
     if not user or not password:
         raise InputError(
             "expected --turn-user, and a password in --turn-password-file or"
             " TALKCODEC_TURN_PASSWORD"
         )
     return (*servers, IceServer(turn, user, password))
+
+
+def _is_url(text: str, *kinds: re.Pattern[str]) -> bool:
+    match = next((found for kind in kinds if (found := kind.fullmatch(text))), None)
+    return match is not None and int(match["port"] or 1) in range(1, 65536)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from talkcodec.errors import InputError, SignalingError
-from talkcodec.rtc.peer import IceServer
+from talkcodec.rtc.ice import IceServer
 from talkcodec.rtc.signaling.choose import MeetingPlace, ice_servers, open_signaling
 from talkcodec.rtc.signaling.listening import server_tls
 from talkcodec.rtc.signaling.protocol import Ready
@@ -27,15 +27,17 @@ def test_nobody_is_asked_unless_named() -> None:
 
 def test_servers_are_read_from_their_urls() -> None:
     found = ice_servers(
-        ["stun:stun.example.org:3478", "stuns:192.0.2.1"],
-        "turn:[2001:db8::1]:3478?transport=tcp",
+        ["stun:stun.example.org:3478"],
+        "turn:192.0.2.1:3478?transport=tcp",
         "me",
         "secret",
     )
     assert found == (
         IceServer("stun:stun.example.org:3478"),
-        IceServer("stuns:192.0.2.1"),
-        IceServer("turn:[2001:db8::1]:3478?transport=tcp", "me", "secret"),
+        IceServer("turn:192.0.2.1:3478?transport=tcp", "me", "secret"),
+    )
+    assert ice_servers([], "turns:turn.example.org", "me", "secret") == (
+        IceServer("turns:turn.example.org", "me", "secret"),
     )
 
 
@@ -44,6 +46,13 @@ def test_servers_are_read_from_their_urls() -> None:
     [
         (["example.org"], None, None, None, "expected stun:HOST"),
         (["stun:a b"], None, None, None, "expected stun:HOST"),
+        (["stun:a:65536"], None, None, None, "expected stun:HOST"),
+        # aiortc would ask none of these, or fail, and say nothing.
+        (["stuns:192.0.2.1"], None, None, None, "expected stun:HOST"),
+        (["stun:[2001:db8::1]"], None, None, None, "expected stun:HOST"),
+        (["stun:a", "stun:b"], None, None, None, "expected one --stun, found 2"),
+        ([], "turn:[2001:db8::1]", "me", "secret", "by name or IPv4 address, found turn:"),
+        ([], "turns:x?transport=udp", "me", "secret", "or turns:HOST"),
         ([], "turn:x?transport=sctp", "me", "secret", "expected turn:HOST"),
         ([], "turn:x", None, "secret", "expected --turn-user"),
         ([], "turn:x", "me", None, "expected --turn-user"),
