@@ -21,6 +21,7 @@ from talkcodec.render.measure import (
     FlowMeter,
     error_map,
     small_luma,
+    torn,
     warp_luma,
 )
 from talkcodec.scene import LAYER_LIFE, Drawing, LayerMemory, Scene
@@ -68,6 +69,16 @@ class Choice:
     tried: tuple[tuple[BankedReference, F32], ...] = ()
     layer: Layer | None = None
     turn: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What the receiver will show of a frame. ``error``: of the picture, the face counting more.
+    ``torn``: the part of the error that lies where the warp pulls the picture apart.
+    """
+
+    error: float
+    torn: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +138,15 @@ class Analyst:
         turn = float(np.linalg.norm((sample.state * self._scene.model.steps - there)[:3]))
         return Choice(reference, layer, error, tuple(tried), drawn, turn)
 
-    def shown_error(self, sample: Sample, drawing: Drawing, absent: Collection[int] = ()) -> float:
-        """Return the error of the full synthesis, mouth, eyes and all, without ``absent``."""
-        return self.picture_error(self._scene.draw(drawing, absent), sample)
+    def foresee(self, sample: Sample, drawing: Drawing, choice: Choice) -> Foresight:
+        """Look at the full synthesis, mouth, eyes and all; every banked reference has arrived."""
+        errors = error_map(small_luma(self._scene.draw(drawing)), sample.luma)
+        pulled = torn(choice.tried[0][1])
+        return Foresight(_weighed(errors, sample), float((errors * pulled).mean()))
 
     def picture_error(self, picture: U8, sample: Sample) -> float:
         """Return the error of any ``picture`` (S, S, 3) against the frame."""
-        errors = error_map(small_luma(picture), sample.luma)
-        box = face_box(sample.landmarks, errors.shape[0])
-        return float(errors.mean() + FACE_WEIGHT * errors[box].mean())
+        return _weighed(error_map(small_luma(picture), sample.luma), sample)
 
     def _error(self, luma: U8, truth: U8, flow: Flow) -> float:
         errors = error_map(luma, truth)
@@ -208,6 +219,11 @@ class Analyst:
         turn = np.abs(view.shape[:, :2] - target.shape[:, :2]).mean()
         age = min((tick - reference.tick) / 1000, 1.0)
         return float(np.abs(warp).mean() + 40 * turn + age)
+
+
+def _weighed(errors: F32, sample: Sample) -> float:
+    box = face_box(sample.landmarks, errors.shape[0])
+    return float(errors.mean() + FACE_WEIGHT * errors[box].mean())
 
 
 def face_box(landmarks: F64 | F32, side: int) -> tuple[slice, slice]:

@@ -162,12 +162,11 @@ class Encoder:
         self._floor = 0.05
         self._travelling: dict[int, bool] = {}  # sequence → key, in the order of sending
         self._seen_at, self._absent = 0.0, False
-        self._requested = False
-        self._eyes = 0.0
+        self._requested, self._eyes = False, 0.0
         self._window_told: tuple[int, int, int, int] | None = None
         self._watch = Watch(self.config.modes)
         self._judges = True
-        self._unjudged: tuple[Sample, MotionGroup] | None = None
+        self._unjudged: tuple[Sample, MotionGroup, Choice] | None = None
 
     def header(self) -> Packet:
         """Return the stream header; send it first, and again to whoever joins late."""
@@ -388,7 +387,7 @@ class Encoder:
                 self._begin_anew()
                 return []
             group = self._group(samples, choice)
-        self._unjudged = last, group
+        self._unjudged = last, group, choice
         out = self.reflect() if self._judges else []
         if out:
             choice = self._analyst.choose(last, samples[0].tick, self._travelling)
@@ -419,7 +418,7 @@ class Encoder:
             return replace(group, redundant=coarse_copy(recent, group))
         return group
 
-    def _wants_reference(self, sample: Sample, group: MotionGroup) -> bool:
+    def _wants_reference(self, sample: Sample, group: MotionGroup, choice: Choice) -> bool:
         """Draw what the receiver will show and ask the policy whether it is good enough."""
         if not self._watch.drawing:
             return False  # a return begins with a key
@@ -429,8 +428,9 @@ class Encoder:
             return False  # one at a time: it may already be the cure
         state = self._scene.dequantise(group.states[-1], group.quantiser)
         drawing = Drawing(group.reference, state, self._layers.layers(group)[-1])
-        gain = self._analyst.shown_error(sample, drawing, self._travelling) - self._floor
-        wanted = self._policy.decide(self._time(sample), gain, hurry=self._watch.hurry)
+        seen = self._analyst.foresee(sample, drawing, choice)
+        time, gain = self._time(sample), seen.error - self._floor
+        wanted = self._policy.decide(time, gain, torn=seen.torn, hurry=self._watch.hurry)
         return wanted and not self._blinks(sample)
 
     def _send_reference(self, sample: Sample, *, key: bool) -> Packet:

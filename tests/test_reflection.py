@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
 from talkcodec.bitstream import Reference
 from talkcodec.encoder import Encoder, EncoderConfig
 from talkcodec.motion.landmarks import LEFT_EYE, RIGHT_EYE
@@ -89,3 +92,27 @@ def test_a_call_begins_with_the_present_and_a_file_with_its_beginning() -> None:
     # Patience with eyes that do not open ends after ten frames or so.
     assert first[False] == 0
     assert first[True] in {10, 11}
+
+
+def tilted(landmarks: F64) -> F64:
+    """Return ``landmarks`` of a head that leans to its side by 30 degrees, and 25 units away."""
+    out, middle = landmarks.copy(), landmarks[:, :2].mean(0)
+    turn = np.array(
+        [[np.cos(np.pi / 6), np.sin(np.pi / 6)], [-np.sin(np.pi / 6), np.cos(np.pi / 6)]]
+    )
+    out[:, :2] = (landmarks[:, :2] - middle) @ turn + middle + (25, 0)
+    return out
+
+
+@pytest.mark.parametrize("leans", [False, True])
+def test_a_torn_warp_is_mended_though_nothing_may_be_spent(*, leans: bool) -> None:
+    still = landmarks_at(0)
+    track = [still] * 9 + [tilted(still) if leans else still] * 15
+    empty = EncoderConfig(startup=0.0, refresh=RefreshConfig(rate=0.0, burst=0.0))
+    encoder = Encoder(empty, KnownFace(list(track)))
+    sent = []
+    for index in range(len(track)):
+        # Wrong in both cases, and as much; only the tilt pulls it apart as well.
+        picture = picture_at(0) if index < 9 else noise_at(0)
+        sent += encoder.encode(Frame(picture, index, 1 / RATE))
+    assert [packet.tick for packet in sent if packet.kind == "reference"] == [0, 11][: 1 + leans]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from talkcodec.types import CANVAS, F32, U8
+from talkcodec.types import CANVAS, F32, U8, Bool
 
 MEASURE_SIDE = 128
 _LAYER_SIDE = 32
@@ -42,6 +42,25 @@ def error_map(picture: U8, truth: U8) -> F32:
     cov = cv2.blur(a * b, _WINDOW) - mean_a * mean_b
     luma = (2 * mean_a * mean_b + _C1) / (mean_a * mean_a + mean_b * mean_b + _C1)
     return np.asarray(1 - luma * (2 * cov + _C2) / (var_a + var_b + _C2), np.float32)
+
+
+def torn(flow: F32, limit: float = 3.0, rim: float = 6.0) -> Bool:
+    """Return where a backward ``flow`` (n, n, 2), canvas units, tears a picture: bool (n, n).
+
+    There a stretch of the source is drawn more than ``limit`` times as long as it is (the
+    reciprocal of the smaller singular value of the map's Jacobian), the map folds over, or it
+    reaches more than ``rim`` canvas units beyond the source, whose last pixels are drawn as bars.
+    """
+    side = flow.shape[0]
+    cell = CANVAS / side
+    across, down = np.gradient(flow, cell, axis=1), np.gradient(flow, cell, axis=0)
+    a, b, c, d = 1 + across[..., 0], down[..., 0], across[..., 1], 1 + down[..., 1]
+    half, area = (a * a + b * b + c * c + d * d) / 2, a * d - b * c
+    smaller = half - np.sqrt(np.maximum(half * half - area * area, 0))
+    at = (np.arange(side, dtype=np.float32) + 0.5) * np.float32(cell)
+    x, y = flow[..., 0] + at[None, :], flow[..., 1] + at[:, None]
+    beyond = np.maximum(np.abs(x - CANVAS / 2), np.abs(y - CANVAS / 2)) > CANVAS / 2 + rim
+    return np.asarray((smaller < limit**-2) | (area <= 0) | beyond, np.bool_)
 
 
 class FlowMeter:

@@ -57,3 +57,10 @@ def test_in_a_hurry_references_come_at_once_and_from_a_purse_of_their_own() -> N
     assert policy.tokens == tokens
     assert not policy.decide(0.08, 0.2, hurry=True)  # that purse is empty; the other has patience
     assert not RefreshPolicy(CONFIG).decide(0.0, 0.01, hurry=True)
+
+
+def test_a_torn_picture_is_in_doubt() -> None:
+    policy = RefreshPolicy(RefreshConfig(torn=0.01))
+    assert not policy.decide(0.0, 0.2, torn=0.01)  # has patience
+    assert policy.decide(0.04, 0.2, torn=0.011)
+    assert not RefreshPolicy(CONFIG).decide(0.0, 0.01, torn=0.5)  # a fresh one would be no better

@@ -20,9 +20,10 @@ from talkcodec.render.measure import (
     FlowMeter,
     error_map,
     small_luma,
+    torn,
     warp_luma,
 )
-from talkcodec.types import U8
+from talkcodec.types import CANVAS, F32, U8
 
 
 def texture(seed: int = 0) -> U8:
@@ -93,3 +94,35 @@ def test_small_luma_is_small_and_grey() -> None:
     luma = small_luma(picture)
     assert luma.shape == (MEASURE_SIDE, MEASURE_SIDE)
     assert int(luma[0, 0]) == pytest.approx(0.587 * 200, abs=1)
+
+
+def stretch(across: float, down: float, side: int = 32) -> F32:
+    """Return the flow that draws a picture ``across`` times as wide and ``down`` as high."""
+    at = ((np.arange(side, dtype=np.float32) + 0.5) * (CANVAS / side)) - CANVAS / 2
+    flow = np.empty((side, side, 2), np.float32)
+    flow[..., 0] = (at * (1 / across - 1))[None, :]
+    flow[..., 1] = (at * (1 / down - 1))[:, None]
+    return flow
+
+
+def test_a_warp_tears_where_it_stretches_too_far_in_any_direction() -> None:
+    assert not torn(stretch(1, 1)).any()
+    assert not torn(stretch(2.8, 2.8)).any()
+    assert torn(stretch(3.2, 1)).all()
+    assert torn(stretch(1, 3.2)).all()
+    shear = stretch(1, 1)
+    shear[..., 0] = np.arange(32, dtype=np.float32)[:, None] * 8 * 3.0  # a row moves 3 times itself
+    assert torn(shear)[:, :16].all()
+    assert not torn(shear * 0.2)[:16, :16].any()
+
+
+def test_a_warp_that_folds_over_tears() -> None:
+    assert torn(stretch(-1, 1)).all()
+
+
+def test_a_warp_tears_where_it_reaches_beyond_the_picture() -> None:
+    shift = np.zeros((32, 32, 2), np.float32)
+    shift[..., 1] = 40  # everything rises by 40: the lowest rows show nothing that was seen
+    below = np.flatnonzero(torn(shift).any(1))
+    assert below.tolist() == list(range(28, 32))  # within the rim's 6 units nothing is said
+    assert torn(shift)[28:].all()
