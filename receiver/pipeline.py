@@ -307,6 +307,8 @@ class Receiver:
     def _present(self, frame: ShownFrame) -> None:
         if frame.mode != self._mode:
             self._mode = frame.mode
+            if frame.mode == "motion":
+                self._loop.call_soon_threadsafe(self._tidy)
             if self._on_mode is not None:
                 self._on_mode(frame.mode)
         self._show(marked_frame(frame) if self.mark else frame)
@@ -326,6 +328,10 @@ class Receiver:
                 self._call.pump()
 
         self._loop.call_soon_threadsafe(run)
+
+    def _tidy(self) -> None:
+        if self._call is not None:
+            self._call.tidy()
 
     @property
     def _broken(self) -> TalkcodecError | None:

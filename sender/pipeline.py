@@ -358,6 +358,8 @@ class Sender:
             return
         call.video.send(on=change.mode == "video")
         call.tell(change, channel)
+        if change.mode == "motion":
+            call.tidy()
 
     def _send_sound(self, notice: SoundTime | Mute | None, packets: list[SoundPacket]) -> None:
         call = self._call

@@ -43,6 +43,23 @@ print(json.dumps([pools, cv2.getNumThreads()]))
 """
 
 
+FRAGMENTS = """
+import json
+from pathlib import Path
+from talkcodec.pools import give_back
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+blocks = [bytes(60_000) for _ in range(2000)]
+kept = blocks[::20]
+blocks.clear()
+before = resident()
+give_back()
+print(json.dumps([before, resident()]))
+"""
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries have one heap")
 def test_each_half_of_a_call_keeps_libraries_to_one_thread_and_few_heaps(tmp_path: Path) -> None:
     heaps = tmp_path / "heaps.xml"
@@ -61,3 +78,16 @@ def test_each_half_of_a_call_keeps_libraries_to_one_thread_and_few_heaps(tmp_pat
         assert set(pools) == {1}
         assert opencv == 1
         assert 1 <= heaps.read_text().count("<heap nr=") <= 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries have other heaps")
+def test_what_is_free_between_what_is_used_can_be_given_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FRAGMENTS],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, after = json.loads(done.stdout)
+    assert before - after > 80e6  # 114 of the 120 MB are free

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from talkcodec.bitstream.control import ControlMessage
 from talkcodec.clock import Clock, SystemClock
 from talkcodec.errors import TalkcodecError
+from talkcodec.pools import give_back
 from talkcodec.rtc.driver import Driver
 from talkcodec.rtc.duplex import DuplexSession, Notice
 from talkcodec.rtc.ice import IceServer
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 #: Seconds that the transport has to send what waits when a call ends.
 _DRAIN = 0.5
 
-#: Seconds after which nothing of aiortc's runs for a connection that was closed.
+#: Seconds after which nothing of aiortc's runs for a connection that was closed, and codecs of a
+#: mode that ended are at rest.
 _REST = 1.0
 
 
@@ -120,6 +122,7 @@ class Call:
         self._reason = ""
         self._closing = False
         self._guards: set[asyncio.Task[None]] = set()
+        self._tidying: asyncio.Task[None] | None = None
         self.connections = 0
 
     @property
@@ -223,6 +226,11 @@ class Call:
         """Send what the halves' sessions have to send."""
         self._driver.pump()
 
+    def tidy(self) -> None:
+        """Give the memory back, soon, that something large has left: a connection, or video."""
+        if self._tidying is None or self._tidying.done():
+            self._tidying = self._guard(_tidy())
+
     def end(self, reason: str) -> None:
         """End the call because of ``reason``; the halves stop working. ``close`` is still due."""
         if self._over.is_set():
@@ -265,11 +273,12 @@ class Call:
         self._used = True
         return self._newest
 
-    def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    def _guard(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run ``work`` beside the call, which waits for it at the end."""
         task = asyncio.create_task(work)
         self._guards.add(task)
         task.add_done_callback(self._guards.discard)
+        return task
 
     async def _accompany(self, peer: Peer) -> None:
         """Take ``peer`` when it stands; when it is gone, and no other is there, see to that."""
@@ -330,3 +339,9 @@ async def _retire(peer: Peer) -> None:
     del peer
     await asyncio.sleep(_REST)
     gc.collect()
+    await asyncio.to_thread(give_back)
+
+
+async def _tidy() -> None:
+    await asyncio.sleep(_REST)
+    await asyncio.to_thread(give_back)
