@@ -3,7 +3,7 @@
 
 A warp cannot open a shut mouth: the teeth are not in the picture. But another reference of the
 bank may show them, and the mesh carries any reference's pixels to the same place. What no
-reference shows is painted plausibly: the dark of an open mouth.
+reference shows is painted in the colour that open mouths have on average.
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ REGIONS = (MOUTH, EYES)
 #: in. Below, lips merely part, and a dark interior would look like lipstick.
 FAINT_GAP, OPEN_GAP = 0.05, 0.16
 
+#: Colour of a mouth's inside that no reference shows, as a share of what lies around the lips.
+#: Teeth, tongue and the dark between them come to 0.87, 0.85, 0.85 at the median over 37 people of
+#: the train split. Darker than that a mouth looks open at all; at 0.3 it looks like a hole.
+INSIDE = np.array([0.70, 0.60, 0.62])
+
 
 def shape_distance(region: Region, target: F64, reference: F64) -> float:
     """Return the RMS distance of two canonical shapes (478, 3) within ``region``."""
@@ -95,7 +100,7 @@ def darken_mouth(picture: U8, landmarks: F64, shown: float, wanted: float) -> U8
     """Paint the inside of a mouth that opens wider (``wanted``) than its source (``shown``).
 
     Gaps are canonical. A source as open as the target is left alone; a shut one has only lip
-    to stretch over the opening, so it is replaced by a dark, warm interior.
+    to stretch over the opening, so it is replaced by an interior a little darker than the lips.
     """
     if wanted < FAINT_GAP or shown >= 0.6 * wanted:
         return picture
@@ -113,6 +118,6 @@ def darken_mouth(picture: U8, landmarks: F64, shown: float, wanted: float) -> U8
     soft = cv2.GaussianBlur(mask, (3, 3), 0).astype(np.float32)[..., None] / 255 * strength
     out = picture.copy()
     area = out[top:bottom, left:right].astype(np.float32)
-    tone = np.median(area.reshape(-1, 3), 0) * np.array([0.30, 0.24, 0.24])
+    tone = np.median(area.reshape(-1, 3), 0) * INSIDE
     out[top:bottom, left:right] = np.rint(area + soft * (tone - area)).astype(np.uint8)
     return out
