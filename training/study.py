@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a choice in the encoder costs and gains: ``python -m training.study layers|banks|defaults``.
+"""What a choice in the encoder costs and gains: ``python -m training.study banks|layers|tears``.
 
-Encodes clips with the teacher's landmarks, decodes them, and prints rate against LPIPS and DISTS
-for every variant. ``--split train`` is for choosing, ``--split val`` for reporting.
+Encodes clips with the teacher's landmarks (``--tracker builtin``: ours), decodes them, and prints
+rate against LPIPS and DISTS for every variant. ``--split train`` is for choosing, ``--split val``
+for reporting. ``defaults`` is the codec as it ships.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +23,7 @@ import numpy as np
 from talkcodec.analysis import LayerConfig
 from talkcodec.decoder import Decoder
 from talkcodec.encoder import Encoder, EncoderConfig
+from talkcodec.face import open_tracker
 from talkcodec.metrics import Clip as MetricClip
 from talkcodec.metrics import open_metrics
 from talkcodec.reference.policy import RefreshConfig
@@ -55,7 +59,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("study", choices=sorted(STUDIES))
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--labels", type=Path, default=Path("runs/labels"))
+    parser.add_argument("--tracker", choices=("recorded", "builtin"), default="recorded")
+    parser.add_argument("--labels", type=Path, default=Path("runs/labels"), help="if recorded")
     parser.add_argument("--split", choices=("train", "val"), default="train")
     parser.add_argument("--clips", type=int, default=8, help="at most, one a person")
     parser.add_argument("--frames", type=int, default=150, help="from each clip")
@@ -67,7 +72,8 @@ def main() -> None:
     rows = {}
     print(HEADING, flush=True)
     for name, config in STUDIES[args.study].items():
-        outcomes = [measure(c, config, args.labels, args.frames, args.every) for c in chosen]
+        labels = args.labels if args.tracker == "recorded" else None
+        outcomes = [measure(c, config, labels, args.frames, args.every) for c in chosen]
         mean = {
             field: float(np.mean([getattr(o, field) for o in outcomes]))
             for field in Outcome.__dataclass_fields__
@@ -83,15 +89,20 @@ def main() -> None:
         args.out.write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def measure(clip: Clip, config: EncoderConfig, labels: Path, frames: int, every: int) -> Outcome:
-    """Encode and decode the start of ``clip`` and score every ``every``-th frame."""
+def measure(
+    clip: Clip, config: EncoderConfig, labels: Path | None, frames: int, every: int
+) -> Outcome:
+    """Encode and decode the start of ``clip`` and score every ``every``-th frame.
+
+    ``labels``: a folder of landmarks; None for the shipped tracker's.
+    """
     source = pictures(clip)[:frames]
-    tracker = RecordedTracker(load_labels(labels, clip))
-    encoder = Encoder(replace(config, tick_rate=clip.rate), tracker)
-    packets = [encoder.header()]
-    for index, picture in enumerate(source):
-        packets += encoder.encode(Frame(picture, index, 1 / clip.rate))
-    packets += encoder.flush()
+    with closing(RecordedTracker(load_labels(labels, clip)) if labels else open_tracker()) as face:
+        encoder = Encoder(replace(config, tick_rate=clip.rate), face)
+        packets = [encoder.header()]
+        for index, picture in enumerate(source):
+            packets += encoder.encode(Frame(picture, index, 1 / clip.rate))
+        packets += encoder.flush()
     shown = draw(packets, len(source), every)
     truth = [canvas(picture, config.size) for picture in source[::every]]
     suite = open_metrics(("lpips", "dists"))
@@ -152,6 +163,10 @@ STUDIES: dict[str, dict[str, EncoderConfig]] = {
         )
         for bank in (1, 2, 4, 8)
         for rate in BANK_RATES
+    },
+    "tears": {
+        f"from {torn:g}": EncoderConfig(refresh=replace(RefreshConfig(), torn=torn))
+        for torn in (math.inf, 0.016, 0.008, 0.004)
     },
 }
 
