@@ -128,6 +128,7 @@ class Receiver:
             lambda: self._screen.tick_rate,
             self._clock,
         )
+        self._prepared = False
         self._mode: Mode = "motion"
         self._call: Call | None = None
         self._ended_at: float | None = None
@@ -219,7 +220,10 @@ class Receiver:
     # What a ``Call`` asks of its receiving half, on the event loop's thread.
 
     async def prepare(self) -> None:
-        """Nothing takes long."""
+        """Load and try all that a picture needs, once, while the event loop goes on."""
+        if not self._prepared:
+            self._prepared = True
+            await asyncio.to_thread(self._screen.prepare)
 
     def joined(self, call: Call) -> None:
         """Take what comes by the lines of the connection that stands now."""

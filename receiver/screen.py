@@ -22,7 +22,11 @@ from talkcodec.bitstream.wire import REFERENCE
 from talkcodec.clock import Clock, Stopwatch
 from talkcodec.decoder import DecodedState, Decoder
 from talkcodec.errors import BitstreamError, MissingReference
+from talkcodec.media.rehearsal import rehearse_pictures, rehearse_renderer
 from talkcodec.media.sinks import ShownFrame
+from talkcodec.names import DEFAULT_RENDERER
+from talkcodec.reference.codec import CodecId
+from talkcodec.render.renderer import open_renderer
 from talkcodec.rtc.playout import PlayoutBuffer, PlayoutConfig
 from talkcodec.rtc.stats import FreezeMeter
 from talkcodec.types import U8, Mode
@@ -91,6 +95,7 @@ class Screen:
         self._lead = 0.0
         self._reformatter = VideoReformatter()
         self._config = playout
+        self._stopwatch = stopwatch
         self._decoder = Decoder(stopwatch)
         self._clock = clock
         self._waiting: deque[tuple[float, bytes]] = deque()
@@ -99,6 +104,13 @@ class Screen:
     def draw_time(self) -> float:
         """Seconds that drawing a picture takes, of late."""
         return self._lead
+
+    def prepare(self) -> None:
+        """Draw once, before there is anything to draw; on any thread, before the first packet."""
+        renderer = open_renderer(DEFAULT_RENDERER, self._stopwatch)
+        rehearse_renderer(renderer)
+        rehearse_pictures(CodecId.AV1)
+        self._decoder = Decoder(self._stopwatch, renderer)
 
     def take(self, packet: bytes, arrived: float) -> None:
         """Decode a packet that arrived at ``arrived`` (seconds of the clock)."""

@@ -22,7 +22,8 @@ from talkcodec.bitstream.control import ModeChange, Mute, SoundTime
 from talkcodec.clock import Clock, Stopwatch, SystemClock
 from talkcodec.encoder import Encoder, EncoderConfig
 from talkcodec.errors import TalkcodecError
-from talkcodec.face import FaceTracker
+from talkcodec.face import FaceTracker, open_tracker
+from talkcodec.media.rehearsal import rehearse_pictures, rehearse_tracker
 from talkcodec.media.sound import SoundBlock
 from talkcodec.modes import ModeConfig, Reason
 from talkcodec.pools import keep_to_one_thread, share_heaps
@@ -81,7 +82,7 @@ class Sender:
         # A receiver would stand still if it had to wait for every new reference.
         config = config or EncoderConfig()
         self.config = replace(config, acknowledged=True, modes=config.modes or ModeConfig())
-        self._open = partial(Encoder, self.config, tracker, stopwatch)
+        self._open = partial(_open, self.config, tracker, stopwatch)
         self._encoder: Encoder | None = None
         best = StreamSettings(self.config.group, self.config.quantiser, self.config.redundancy)
         self.session = SenderSession(weights.tables().hash, pace, best=best, rate=rate)
@@ -225,7 +226,7 @@ class Sender:
     # What a ``Call`` asks of its sending half, on the event loop's thread.
 
     async def prepare(self) -> None:
-        """Load the face tracker, once; a second during which the event loop goes on."""
+        """Load and try all that a frame needs, once; seconds in which the event loop goes on."""
         if self._encoder is None:
             self._encoder = await asyncio.to_thread(self._open)
 
@@ -378,3 +379,14 @@ class Sender:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def _open(
+    config: EncoderConfig, tracker: FaceTracker | None, stopwatch: Stopwatch | None
+) -> Encoder:
+    """Return an encoder whose first frame takes no longer than others."""
+    if tracker is None:
+        tracker = open_tracker()
+        rehearse_tracker(tracker)
+    rehearse_pictures(config.codec, config.size)
+    return Encoder(config, tracker, stopwatch)
