@@ -30,7 +30,7 @@ from talkcodec.bench.matched import MatchedRate, matched_rate
 from talkcodec.bench.source import Source, load_source
 from talkcodec.errors import InputError
 from talkcodec.metrics import METRICS_VERSION, Clip, Suite, open_metrics
-from talkcodec.metrics.registry import has_bfloat16
+from talkcodec.metrics.registry import BFLOAT16
 from talkcodec.metrics.weights import cache_dir
 
 #: Scored at every ladder point; the dearer metrics only at the point that is shown.
@@ -118,7 +118,7 @@ class Ladders:
         return {
             "every": self.every,
             "metrics_version": METRICS_VERSION,
-            "bf16": has_bfloat16(),
+            "bf16": BFLOAT16,
         }
 
     @staticmethod
@@ -131,7 +131,7 @@ class Ladders:
     def _path(self, pictures: str, codec: ClassicalCodec, point: int) -> Path:
         key = (
             f"{codec.settings(point)} every={self.every} metrics={METRICS_VERSION} "
-            f"{LADDER_METRICS} bf16={has_bfloat16()}"
+            f"{LADDER_METRICS} bf16={BFLOAT16}"
         )
         digest = hashlib.sha256(key.encode()).hexdigest()[:12]
         return self.folder / pictures[:16] / f"{codec.name}-{point}-{digest}.json"

@@ -19,7 +19,7 @@ import numpy as np
 
 from talkcodec.bench.source import Source
 from talkcodec.metrics import METRICS_VERSION, Clip, Scores, Suite
-from talkcodec.metrics.registry import SuiteScorer, has_bfloat16
+from talkcodec.metrics.registry import BFLOAT16, SuiteScorer
 from talkcodec.metrics.weights import cache_dir
 from talkcodec.types import F64, U8
 
@@ -54,7 +54,7 @@ class ScoreCache:
         return self._suite.against(self._source.clip, self._every)
 
     def _key(self, frames: list[U8], names: list[str]) -> str:
-        measure = f"{names} every={self._every} metrics={METRICS_VERSION} bf16={has_bfloat16()}"
+        measure = f"{names} every={self._every} metrics={METRICS_VERSION} bf16={BFLOAT16}"
         state = hashlib.sha256(f"{self._source.digest} {len(frames)} {measure}".encode())
         for frame in frames:
             state.update(frame.tobytes())

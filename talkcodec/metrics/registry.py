@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from talkcodec.clock import Stopwatch
 from talkcodec.errors import InputError, MissingDependency, WeightsError
@@ -14,6 +13,10 @@ from talkcodec.metrics.base import Clip, Metric, Scorer, Scores, check_pair
 
 #: Changes whenever a metric's value may change; part of every cache key.
 METRICS_VERSION = 1
+
+#: Whether DISTS works in bfloat16. It does nowhere, so that scores hold from one processor to
+#: another; reports say so as "bf16", and older ones, of processors that have it, are not reused.
+BFLOAT16 = False
 
 
 def _psnr() -> Metric:
@@ -39,7 +42,7 @@ def _dists() -> Metric:
     _one_thread()
     from talkcodec.metrics.dists import Dists
 
-    return Dists(fast=has_bfloat16())
+    return Dists(fast=BFLOAT16)
 
 
 def _vmaf() -> Metric:
@@ -89,14 +92,6 @@ def _one_thread() -> None:
     except ImportError as error:
         raise MissingDependency("expected the package torch, found none installed") from error
     torch.set_num_threads(1)
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 natively (elsewhere it is slower, not faster)."""
-    try:
-        return "avx512_bf16" in Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        return False
 
 
 @dataclass
