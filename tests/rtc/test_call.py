@@ -29,7 +29,8 @@ from talkcodec.media.sound import SoundBlock, tone
 from talkcodec.media.sources import builtin_source
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.relay import UdpRelay
-from talkcodec.types import U8, FaceObservation, Frame, Mode
+from talkcodec.types import U8, Frame, Mode
+from tests.rtc.nobody import Nobody
 
 CLOCK = SystemClock()
 
@@ -249,21 +250,6 @@ async def test_a_call_knows_why_it_is_over_and_says_it_in_one_line() -> None:
 async def test_a_call_of_nobody_is_refused() -> None:
     with pytest.raises(TalkcodecError, match="expected a half that sends or receives"):
         Call()
-
-
-class Nobody:
-    """A tracker that sees no face, at no cost."""
-
-    def track(self, picture: U8, time: float) -> FaceObservation | None:
-        assert picture.ndim == 3
-        assert time >= 0
-        return None
-
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 def footprint() -> tuple[set[str], int]:

@@ -19,7 +19,8 @@ from talkcodec.media.sinks import ShownFrame
 from talkcodec.media.sound import BLOCK, SoundBlock
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.relay import UdpRelay
-from talkcodec.types import U8, FaceObservation, Frame
+from talkcodec.types import Frame
+from tests.rtc.nobody import Nobody
 
 CLOCK = SystemClock()
 
@@ -45,21 +46,6 @@ HEAVY = (
     ".Sender",
     ".Receiver",
 )
-
-
-class Nobody:
-    """A tracker that sees no face, at no cost."""
-
-    def track(self, picture: U8, time: float) -> FaceObservation | None:
-        assert picture.ndim == 3
-        assert time >= 0
-        return None
-
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 def census() -> Counter[str]:

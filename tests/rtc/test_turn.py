@@ -26,7 +26,8 @@ from talkcodec.media.sinks import ShownFrame
 from talkcodec.media.sources import builtin_source
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.ice import PATIENCE, IceServer
-from talkcodec.types import U8, FaceObservation, Frame
+from talkcodec.types import Frame
+from tests.rtc.nobody import Nobody
 
 CLOCK = SystemClock()
 USER, PASSWORD = "somebody", "open sesame"
@@ -113,21 +114,6 @@ async def ends(sender: Sender, servers: list[IceServer], *kinds: str) -> AsyncIt
         yield made
     finally:
         await asyncio.gather(made.near.close(), made.far.close())
-
-
-class Nobody:
-    """A tracker that sees no face, at no cost."""
-
-    def track(self, picture: U8, time: float) -> FaceObservation | None:
-        assert picture.ndim == 3
-        assert time >= 0
-        return None
-
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 async def until(true: Callable[[], bool], seconds: float = 60) -> None:
