@@ -102,8 +102,11 @@ class Fallback:
         return kept, self._picture(canvas(), tick)
 
     def change(self) -> ModeChange:
-        """Return what the other side must know of the mode."""
-        return ModeChange(self.mode, self.since)
+        """Return what the other side must know of the mode.
+
+        It guesses by the tick which picture comes first on a connection, so the newest is told.
+        """
+        return ModeChange(self.mode, max(self.since, self._newest))
 
     def _switch(self, mode: Mode, tick: int) -> None:
         self.mode, self.since = mode, tick

@@ -68,9 +68,11 @@ class Incoming:
         if isinstance(notice, ModeChange):
             if self._mode is not None and notice.tick < self._mode.tick:
                 return
+            # One told again, in case it was lost, was true when it was told first.
+            news = notice != self._mode
             self._mode = notice
             line, on = self._call.video if self._call else None, notice.mode == "video"
-            if on:
+            if on and news:
                 self._tick = _Told(notice.tick, self._clock.now())
         else:
             line, on = self._call.sound if self._call else None, not isinstance(notice, Mute)

@@ -22,6 +22,10 @@ MAX_SPACING = 4
 #: Ticks remembered in order to know copies: what is older is late in any case.
 REMEMBERED = 64
 
+#: Frames in a row, all far too late and older than what was shown, that tell of a tick scale which
+#: has started over. Fewer are stragglers: of video that was decoded after motion had taken over.
+STRAGGLERS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class PlayoutConfig:
@@ -96,6 +100,7 @@ class PlayoutBuffer(Generic[T]):
         self._spacing = 1
         self._delay: float | None = None
         self._updated = 0.0
+        self._strayed = 0
 
     @property
     def newest_shown(self) -> int | None:
@@ -107,7 +112,12 @@ class PlayoutBuffer(Generic[T]):
 
         ``fresh``: the frame itself; False: a coarse copy, which gives way to the frame.
         """
-        if self._jumped(tick, now):
+        if not self._jumped(tick, now):
+            self._strayed = 0
+        elif self._straggles(tick):
+            self.counts.late += 1
+            return
+        else:
             self._restart()
         if tick in self._came:
             # A copy of what came before says nothing about how long frames take.
@@ -213,6 +223,13 @@ class PlayoutBuffer(Generic[T]):
             return False
         return abs(self._due_at(tick) - now) > self._config.discontinuity
 
+    def _straggles(self, tick: int) -> bool:
+        """Return whether a frame that lies far off is just an old one."""
+        if self._shown is None or tick > self._shown:
+            return False
+        self._strayed += 1
+        return self._strayed < STRAGGLERS
+
     def _restart(self) -> None:
         """The sender's tick scale jumped (pause, new call): forget all about the old one."""
         self.counts.restarts += 1
@@ -220,5 +237,6 @@ class PlayoutBuffer(Generic[T]):
         self._held.clear()
         self._came.clear()
         self._shown = self._concealed = None
+        self._strayed = 0
         self._delay = None
         self.needs = None

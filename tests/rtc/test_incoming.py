@@ -59,3 +59,21 @@ async def test_a_header_that_is_decoded_after_the_last_message_places_what_comes
     assert len(ticks) == 2
     assert ticks[1] == ticks[0] + 1
     await incoming.close()
+
+
+async def test_a_mode_told_again_long_after_does_not_move_the_pictures() -> None:
+    first, second, clock = PicturesOnly(), PicturesOnly(), ManualClock()
+    ticks: list[int] = []
+    incoming = Incoming(lambda tick, _frame: ticks.append(tick), None, lambda: RATE, clock)
+    incoming.attach(SimpleNamespace(video=first, sound=None))  # type: ignore[arg-type]
+    incoming.note(ModeChange("video", 50))
+    for tick in range(50, 250):
+        await first.bring(tick)
+        clock.advance(float(1 / RATE))
+    incoming.attach(SimpleNamespace(video=second, sound=None))  # type: ignore[arg-type]
+    incoming.note(ModeChange("video", 50))
+    for tick in range(250, 270):
+        await second.bring(tick)
+        clock.advance(float(1 / RATE))
+    assert ticks == list(range(50, 270))
+    await incoming.close()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -14,15 +13,13 @@ import numpy as np
 from receiver import Receiver
 from sender import Sender
 from talkcodec.cli.pair import introduce
-from talkcodec.clock import SystemClock
 from talkcodec.media.sinks import ShownFrame
 from talkcodec.media.sound import BLOCK, SoundBlock
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.relay import UdpRelay
 from talkcodec.types import Frame
 from tests.rtc.nobody import Nobody
-
-CLOCK = SystemClock()
+from tests.rtc.waiting import until
 
 #: What the objects of a connection or of a half belong to: if one stays, so do its codecs,
 #: sockets and keys, which Python does not count.
@@ -62,15 +59,6 @@ def census() -> Counter[str]:
 def heavy() -> Counter[str]:
     """Return the census of what holds much; messages under way come and go."""
     return Counter({name: count for name, count in census().items() if name.endswith(HEAVY)})
-
-
-async def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until ``true``: for as long as a busy machine may take."""
-    end = CLOCK.now() + seconds
-    while not true():
-        if CLOCK.now() > end:
-            raise AssertionError(f"expected it within {seconds} s")
-        await asyncio.sleep(0.1)
 
 
 class Pair:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talkcodec.rtc.playout import PlayoutBuffer, PlayoutConfig
+from talkcodec.rtc.playout import STRAGGLERS, PlayoutBuffer, PlayoutConfig
 
 TICK = 0.04
 #: Acts at once, waits for every frame: what the tests of single steps need.
@@ -129,9 +129,23 @@ def test_a_jump_of_the_tick_scale_starts_over() -> None:
     buffer.push(100_000, 1, 0.04)
     assert buffer.counts.restarts == 1
     assert buffer.due(0.05) == (100_000, 1)
-    buffer.push(2, 2, 0.08)
+    for tick in range(2, 2 + STRAGGLERS):
+        assert buffer.counts.restarts == 1
+        buffer.push(tick, tick, tick * TICK)
     assert buffer.counts.restarts == 2
-    assert buffer.due(0.1) == (2, 2)
+    assert buffer.due(1.0) == (tick, tick)
+
+
+def test_an_old_frame_that_comes_far_too_late_is_not_shown() -> None:
+    buffer: PlayoutBuffer[int] = PlayoutBuffer(TICK)
+    for tick in range(100, 180):
+        buffer.push(tick, tick, tick * TICK)
+        assert buffer.due(tick * TICK + 0.01) == (tick, tick)
+        for step in range(1, STRAGGLERS):
+            buffer.push(tick - 60 - step, 0, tick * TICK + 0.02)
+        assert buffer.due(tick * TICK + 0.03) is None
+    assert buffer.counts.restarts == 0
+    assert buffer.counts.late == 80 * (STRAGGLERS - 1)
 
 
 def test_a_full_buffer_drops_the_oldest() -> None:

@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
 
@@ -28,6 +28,7 @@ from talkcodec.rtc.call import Call
 from talkcodec.rtc.ice import PATIENCE, IceServer
 from talkcodec.types import Frame
 from tests.rtc.nobody import Nobody
+from tests.rtc.waiting import until
 
 CLOCK = SystemClock()
 USER, PASSWORD = "somebody", "open sesame"
@@ -114,15 +115,6 @@ async def ends(sender: Sender, servers: list[IceServer], *kinds: str) -> AsyncIt
         yield made
     finally:
         await asyncio.gather(made.near.close(), made.far.close())
-
-
-async def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until ``true``: for as long as a busy machine may take."""
-    end = CLOCK.now() + seconds
-    while not true():
-        if CLOCK.now() > end:
-            raise AssertionError(f"expected it within {seconds} s")
-        await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

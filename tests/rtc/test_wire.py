@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from talkcodec.clock import ManualClock
@@ -13,6 +13,7 @@ from talkcodec.rtc.link import DATAGRAM_OVERHEAD, LinkConfig
 from talkcodec.rtc.messages import Channel
 from talkcodec.rtc.peer import Peer
 from talkcodec.rtc.wire import Wire
+from tests.rtc.waiting import until
 
 OPUS, SOUND, REPORT, VIDEO, DTLS = 96, b"\x80\x60", b"\x80\xc8", b"\x80\xe1", b"\x17\xfe"
 
@@ -28,12 +29,6 @@ class Path:
 
     async def _keep(self, data: bytes) -> None:
         self.outbox.append(data)
-
-
-async def until(ready: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not ready():  # noqa: ASYNC110  there is nobody who would set an event
-            await asyncio.sleep(0.01)
 
 
 async def test_a_path_without_faults_passes_everything_on_and_counts_it() -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
 from itertools import pairwise
@@ -28,6 +28,7 @@ from talkcodec.media.sound import BLOCK, RATE, SoundBlock
 from talkcodec.rtc.bridge import ReconstructedSound, ReconstructedTrack
 from talkcodec.types import Frame
 from talkcodec.web.stage import Stage
+from tests.rtc.waiting import until
 
 PATIENCE = 60.0
 
@@ -104,12 +105,6 @@ class Page:
 
 def shown(level: int, time: float, side: int = 128) -> ShownFrame:
     return ShownFrame(np.full((side, side, 3), level, np.uint8), round(25 * time), time)
-
-
-async def until(ready: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not ready():  # noqa: ASYNC110  there is nobody who would set an event
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

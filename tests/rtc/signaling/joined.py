@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -62,10 +61,3 @@ def by_relays(relays: list[UdpRelay]) -> Callable[[Message], Message]:
         return message
 
     return change
-
-
-async def until(ready: Callable[[], bool]) -> None:
-    """Let real peers work until ``ready``."""
-    async with asyncio.timeout(60.0):
-        while not ready():  # noqa: ASYNC110  there is nobody who would set an event
-            await asyncio.sleep(0.01)

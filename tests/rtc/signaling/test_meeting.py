@@ -16,7 +16,8 @@ from talkcodec.rtc.peer import Peer
 from talkcodec.rtc.relay import UdpRelay
 from talkcodec.rtc.signaling.meeting import Meeting, MeetingConfig
 from talkcodec.rtc.signaling.protocol import Answer, Bye, Message, Offer, Ready, Renew
-from tests.rtc.signaling.joined import QUICK, Wire, by_relays, until, wires
+from tests.rtc.signaling.joined import QUICK, Wire, by_relays, wires
+from tests.rtc.waiting import until
 
 
 class PeerEnd:
