@@ -144,7 +144,7 @@ def fit_pose(shape: F64, landmarks: F64, weights: F64) -> tuple[float, F64, F64]
     u, singular, vt = np.linalg.svd(covariance)
     sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
     rotation = (u * sign) @ vt
-    scale = float((singular * sign).sum() / (share * centred**2).sum())
+    scale = float((singular * sign).sum() / max(float((share * centred**2).sum()), 1e-9))
     return scale, rotation, landmark_mean - scale * rotation @ shape_mean
 
 

@@ -4,23 +4,46 @@
 Hair and neck follow the head, the background does not. Without a person mask the fade is a
 matter of distance: the flow just outside the face is the harmonic-like extension of the flow
 at its rim (a pyramid fill), blended into the rigid motion of the head, and dies out within
-about a head's width. What that gets wrong, the residual layer of the stream corrects.
+about a head's width, or later after a long way. What that gets wrong, the residual layer of the
+stream corrects.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from talkcodec.motion.landmarks import OVAL
+from talkcodec.motion.shape import fit_pose
 from talkcodec.types import CANVAS, F32, F64, Bool
 
-#: Distances from the face oval, in face heights, between which the head's motion fades out.
-FADE_START, FADE_END = 0.05, 0.60
+
+@dataclass(frozen=True, slots=True)
+class FieldConfig:
+    """How the head's motion reaches outwards; distances in face heights from the face's oval.
+
+    ``fade``: between which distances it fades out, at least; ``steepest``: by how many units it
+    may fade for one of way. ``near``: within which distance the flow at the oval turns into the
+    head's. ``recedes``: by how many units the head recedes for one of way outwards, and
+    ``recedes_until`` which distance. Chosen by ``python -m training.warp_table``.
+    """
+
+    fade: tuple[float, float] = (0.05, 0.60)
+    steepest: float = 0.55
+    near: float = 0.1
+    recedes: float = 1.0
+    recedes_until: float = 0.2
+
+
+#: Sides of the grids on which what lies outside the face is computed, and its depth.
+_COARSE, _DEEP = 64, 16
+_DEFAULT = FieldConfig()
 
 
 def extend(flow: F32, inside: Bool) -> F32:
-    """Fill ``flow`` (n, n, 2) outside ``inside`` (n, n) smoothly from its rim.
+    """Fill ``flow`` (n, n, k) outside ``inside`` (n, n) smoothly from its rim.
 
     Push-pull (Gortler et al., The Lumigraph, 1996, §3.4): average downwards counting only
     known pixels, then fill unknown ones from the coarser level upwards. ``n`` a power of two.
@@ -30,17 +53,24 @@ def extend(flow: F32, inside: Bool) -> F32:
     while levels[-1][1].shape[0] > 2:
         total, known = levels[-1]
         half = (known.shape[1] // 2, known.shape[0] // 2)
-        coarse_total = np.asarray(cv2.resize(total, half, interpolation=cv2.INTER_AREA), np.float32)
+        coarse_total = _resized(total, half, cv2.INTER_AREA)
         coarse_known = np.asarray(cv2.resize(known, half, interpolation=cv2.INTER_AREA), np.float32)
         levels.append((coarse_total, coarse_known))
     total, known = levels.pop()
-    filled = total / np.maximum(known, 1e-6)[..., None]
+    filled = np.asarray(total / np.maximum(known, 1e-6)[..., None], np.float32)
     for total, known in reversed(levels):
         size = (known.shape[1], known.shape[0])
-        coarse = cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR)
+        coarse = _resized(filled, size, cv2.INTER_LINEAR)
         share = np.minimum(known * 4, 1.0)[..., None]
-        filled = share * total / np.maximum(known, 1e-6)[..., None] + (1 - share) * coarse
-    return np.asarray(filled, np.float32)
+        mean = total / np.maximum(known, 1e-6)[..., None]
+        filled = np.asarray(share * mean + (1 - share) * coarse, np.float32)
+    return filled
+
+
+def _resized(field: F32, size: tuple[int, int], interpolation: int) -> F32:
+    """Resize a field (h, w, k); OpenCV drops the last axis where k is 1."""
+    out = cv2.resize(field, size, interpolation=interpolation)
+    return np.asarray(out.reshape(size[1], size[0], -1), np.float32)
 
 
 def rim_distance(target: F64, side: int) -> F32:
@@ -54,39 +84,73 @@ def rim_distance(target: F64, side: int) -> F32:
     return np.asarray(distance / height, np.float32)
 
 
-def head_flow(target: F64, source: F64, side: int) -> F32:
-    """Return the flow of the head as a similarity fitted to the oval: (side, side, 2)."""
-    to, back = target[list(OVAL), :2], source[list(OVAL), :2]
-    to_mean, back_mean = to.mean(0), back.mean(0)
-    a, b = to - to_mean, back - back_mean
-    power = max(float((a**2).sum()), 1e-6)
-    cosine = float((a * b).sum()) / power
-    sine = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / power
-    grid = (np.arange(side, dtype=np.float32) + 0.5) * (CANVAS / side)
-    x, y = grid[None, :] - np.float32(to_mean[0]), grid[:, None] - np.float32(to_mean[1])
-    shift = (back_mean - to_mean).astype(np.float32)
+def rim_depth(target: F64, side: int) -> F32:
+    """Return the depth of the face's oval, spread over the picture: (side, side), canvas units."""
+    rim, coarse = target[list(OVAL)], _DEEP
+    cell = np.clip((rim[:, :2] * (coarse / CANVAS)).astype(np.int64), 0, coarse - 1)
+    place, cells = cell[:, 1] * coarse + cell[:, 0], coarse * coarse
+    count = np.bincount(place, minlength=cells)
+    mean = np.bincount(place, rim[:, 2], cells) / np.maximum(count, 1)
+    depth = mean.astype(np.float32).reshape(coarse, coarse, 1)
+    filled = extend(depth, count.reshape(coarse, coarse) > 0)
+    return _resized(filled, (side, side), cv2.INTER_LINEAR)[..., 0]
+
+
+def head_flow(target: F64, source: F64, distance: F32, config: FieldConfig = _DEFAULT) -> F32:
+    """Return the flow of the head as a rigid body in space: (n, n, 2), canvas units.
+
+    ``distance``: ``rim_distance`` (n, n). The pose is fitted to all landmarks (478, 3). Outwards
+    from the oval, whose own depth is known, the head recedes: where it turns, hair and ears lag
+    behind the face, or move against it.
+    """
+    side = distance.shape[0]
+    scale, rotation, shift = fit_pose(target, source, np.ones(len(target)))
+    back = np.float32(config.recedes * np.ptp(target[list(OVAL), 1]))
+    until = np.float32(config.recedes_until)
+    deep = rim_depth(target, side) + back * np.minimum(distance, until)
+    at = (np.arange(side, dtype=np.float32) + 0.5) * np.float32(CANVAS / side)
+    turn = np.asarray(scale * rotation[:2] - np.eye(2, 3), np.float32)
     flow = np.empty((side, side, 2), np.float32)
-    flow[..., 0] = (cosine - 1) * x - sine * y + shift[0]
-    flow[..., 1] = sine * x + (cosine - 1) * y + shift[1]
+    for axis in range(2):
+        across, down, inwards = turn[axis]
+        flow[..., axis] = across * at[None, :] + down * at[:, None] + inwards * deep
+        flow[..., axis] += np.float32(shift[axis])
     return flow
 
 
-def whole_flow(face: F32, inside: Bool, target: F64, source: F64, coarse: int = 64) -> F32:
+def fade_end(target: F64, source: F64, config: FieldConfig = _DEFAULT) -> float:
+    """Return the distance from the oval, in face heights, at which the head's motion has died out.
+
+    The further the head moved the wider, so that the fade never stretches what is there by much.
+    """
+    rim, origin = target[list(OVAL), :2], source[list(OVAL), :2]
+    moved = float(np.sqrt(((rim - origin) ** 2).sum(1)).max())
+    height = max(float(np.ptp(rim[:, 1])), 1.0)
+    # A smooth step is one and a half times as steep in its middle as a straight one.
+    start, end = config.fade
+    return max(end, start + 1.5 * moved / (config.steepest * height))
+
+
+def whole_flow(
+    face: F32, inside: Bool, target: F64, source: F64, config: FieldConfig = _DEFAULT
+) -> F32:
     """Return the flow of the whole picture (n, n, 2) from the flow inside the face.
 
     ``face``: float32 (n, n, 2), canvas units; ``inside``: where it is known. The extension is
-    computed on a ``coarse``² grid: it is smooth.
+    computed on a coarser grid: it is smooth.
     """
+    coarse = _COARSE
     side = face.shape[0]
     known = cv2.resize(inside.astype(np.float32), (coarse, coarse), interpolation=cv2.INTER_AREA)
     total = cv2.resize(face, (coarse, coarse), interpolation=cv2.INTER_AREA)
     solid = known > 0.5
     small = np.where(solid[..., None], total / np.maximum(known, 1e-6)[..., None], 0)
     distance = rim_distance(target, coarse)
-    head = head_flow(target, source, coarse)
-    near = np.clip(1 - distance / 0.25, 0, 1)[..., None]
+    head = head_flow(target, source, distance, config)
+    near = np.clip(1 - distance / np.float32(config.near), 0, 1)[..., None]
     outside = near * extend(small.astype(np.float32), solid) + (1 - near) * head
-    fade = np.clip((FADE_END - distance) / (FADE_END - FADE_START), 0, 1)
+    start, end = config.fade[0], fade_end(target, source, config)
+    fade = np.clip((end - distance) / np.float32(end - start), 0, 1)
     fade = (fade * fade * (3 - 2 * fade))[..., None]
     spread = cv2.resize(outside * fade, (side, side), interpolation=cv2.INTER_LINEAR)
     # Feather over a few pixels so that no seam shows where the mesh ends.

@@ -20,6 +20,7 @@ from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.motion.shape import ShapeModel
 from talkcodec.render.engine import EngineName, Precision
 from talkcodec.render.engine.signature import Arrays
+from talkcodec.render.field import FieldConfig
 from talkcodec.render.geometric import (
     FLOW_SIDE,
     Flow,
@@ -49,7 +50,7 @@ class Doubt:
 class GeneratedRenderer:
     """Draws targets from references. Keeps restored references; belongs to one thread at a time.
 
-    ``engine``: of the networks, one core. Loading them takes some 0.1 s.
+    ``engine``: of the networks, one core. Loading them takes some 0.1 s. ``beyond``: of the warp.
     """
 
     def __init__(
@@ -59,9 +60,10 @@ class GeneratedRenderer:
         stopwatch: Stopwatch | None = None,
         engine: EngineName = "auto",
         precision: Precision = "auto",
+        beyond: FieldConfig | None = None,
     ) -> None:
         self._stopwatch = stopwatch or NullStopwatch()
-        self._geometric = GeometricRenderer(model, topology)
+        self._geometric = GeometricRenderer(model, topology, beyond=beyond or FieldConfig())
         self._restorer = Restorer(engine, precision)
         self._motion = weights.open_network("dense_motion", engine, precision)
         self._painter = weights.open_network("painter", engine, precision)

@@ -16,7 +16,7 @@ import numpy as np
 
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.motion.shape import ShapeModel
-from talkcodec.render.field import whole_flow
+from talkcodec.render.field import FieldConfig, whole_flow
 from talkcodec.render.layer import layer_flow, outside_weight
 from talkcodec.render.mesh import Topology, affine_maps, face_flow
 from talkcodec.render.patches import (
@@ -91,6 +91,7 @@ class GeometricRenderer:
     topology: Topology
     stopwatch: Stopwatch = field(default_factory=NullStopwatch)
     regions: tuple[Region, ...] = REGIONS
+    beyond: FieldConfig = field(default_factory=FieldConfig)
     doubt: None = None  # a warp does not know how wrong it is
 
     def flow(self, target: Target, reference: ReferenceView, layers: Sequence[Layer] = ()) -> Flow:
@@ -98,7 +99,7 @@ class GeometricRenderer:
         face, inside, ids = face_flow(
             self.topology, target.landmarks, reference.landmarks, FLOW_SIDE
         )
-        whole = whole_flow(face, inside, target.landmarks, reference.landmarks)
+        whole = whole_flow(face, inside, target.landmarks, reference.landmarks, self.beyond)
         if layers:
             weight = outside_weight(target.landmarks, FLOW_SIDE)
             bend = np.sum([layer_flow(mode, values, FLOW_SIDE) for mode, values in layers], axis=0)
