@@ -27,6 +27,7 @@ from talkcodec.media.sinks import ShownFrame
 from talkcodec.names import DEFAULT_RENDERER
 from talkcodec.reference.codec import CodecId
 from talkcodec.render.renderer import open_renderer
+from talkcodec.rtc.assembly import LARGEST
 from talkcodec.rtc.playout import PlayoutBuffer, PlayoutConfig
 from talkcodec.rtc.stats import FreezeMeter
 from talkcodec.types import U8, Mode
@@ -36,9 +37,6 @@ WAITING = 8
 
 #: Seconds by which drawing begins early at most, so that a picture is there when it is due.
 _LEAD = 0.03
-
-#: Sides of a video picture that are drawn; ours are 256 or 512.
-_MOST = 2048
 
 
 @dataclass(slots=True)
@@ -122,7 +120,7 @@ class Screen:
     def picture(self, tick: int, frame: av.VideoFrame, arrived: float) -> None:
         """Take a picture of ordinary video, of ``tick``, that was decoded at ``arrived``."""
         self.counts.pictures += 1
-        if self.playout is None or max(frame.width, frame.height) > _MOST:
+        if self.playout is None or max(frame.width, frame.height) > LARGEST:
             self.counts.early += 1
             return
         self.playout.push(tick, frame, arrived)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Packets of video that wait for one before them; beyond that only a key picture can help.
 CAPACITY = 64
 
+#: Sides in pixels of the largest picture that is decoded; ours are 256 or 512.
+LARGEST = 2048
+
 #: Seconds until a packet that was asked for is asked for again, by what factor that grows, and how
 #: often it is asked for.
 _AGAIN, _SLOWER, _ASKED = 0.08, 1.5, 4
@@ -59,7 +62,8 @@ class Assembly:
 
     aiortc takes one picture with each packet; where a packet completes several, all but the last
     go to ``hand_over`` first, with a packet of theirs. After a gap that nothing filled, pictures
-    are dropped until a key picture: what was decoded without all before it would be wrong.
+    are dropped until a key picture: what was decoded without all before it would be wrong. So are
+    pictures larger than ``LARGEST``, which would cost their decoder a gigabyte.
     """
 
     def __init__(self, hand_over: Callable[[JitterFrame, RtpPacket], None]) -> None:
@@ -67,6 +71,7 @@ class Assembly:
         self._packets: dict[int, RtpPacket] = {}
         self._newest: int | None = None
         self._next: int | None = None
+        self._barred = False
 
     def __len__(self) -> int:
         """How many packets wait."""
@@ -79,7 +84,7 @@ class Assembly:
         if self._next is not None and number < self._next:
             return False, None
         self._packets[number] = packet
-        whole = list(iter(self._take, None))
+        whole = [found for found in iter(self._take, None) if self._fits(found[0].data)]
         full = len(self._packets) > CAPACITY
         if full:
             del self._packets[min(self._packets)]
@@ -115,10 +120,15 @@ class Assembly:
         return []
 
     def _begins_key(self, number: int) -> bool:
-        """Return whether a complete key picture begins with packet ``number`` (RFC 6386, 9.1)."""
-        data = _data(self._packets[number])
-        begins = data[3:6] == b"\x9d\x01\x2a" and not data[0] & 1
-        return begins and bool(self._picture(number))
+        """Return whether a complete key picture begins with packet ``number``."""
+        return _is_key(_data(self._packets[number])) and bool(self._picture(number))
+
+    def _fits(self, data: bytes) -> bool:
+        """Return whether a picture, or the key picture that it goes on from, may be decoded."""
+        if _is_key(data):
+            sides = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+            self._barred = max(sides) > LARGEST
+        return not self._barred
 
 
 class Asking:
@@ -163,6 +173,11 @@ def _unwrap(number: int, newest: int | None) -> int:
     if newest is None:
         return number
     return newest + (number - newest + 32768) % 65536 - 32768
+
+
+def _is_key(data: bytes) -> bool:
+    """Return whether ``data`` begins as a key picture of VP8 does (RFC 6386, 9.1)."""
+    return data[3:6] == b"\x9d\x01\x2a" and not data[0] & 1
 
 
 def _data(packet: RtpPacket) -> bytes:

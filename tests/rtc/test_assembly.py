@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import random
+from fractions import Fraction
 
+import av
 import pytest
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
 
-from talkcodec.rtc.assembly import CAPACITY, Asking, Assembly, Passage
+from talkcodec.rtc.assembly import CAPACITY, LARGEST, Asking, Assembly, Passage
 
 KEY, OTHER = b"\x10\x02\x00\x9d\x01\x2a", b"\x11\x02\x00\x9d\x01\x2a"
 
@@ -51,7 +53,7 @@ def pictures(count: int, keys: set[int], packets: int = 1) -> list[RtpPacket]:
     made = []
     for tick in range(count):
         for part in range(packets):
-            begin = (KEY if tick in keys else OTHER) if part == 0 else b"...."
+            begin = (KEY if tick in keys else OTHER) if part == 0 else bytes(4)
             data = begin + bytes((tick, part))
             last = part == packets - 1
             made.append(packet(packets * tick + part, tick, data, marker=last))
@@ -136,6 +138,37 @@ def test_what_came_is_asked_for_no_more() -> None:
     assert asking.add(packet(2, 2))
     assert not asking.add(packet(1, 1))
     assert not any(asking.add(packet(tick, tick)) for tick in range(3, 30))
+
+
+def key_picture(width: int, height: int) -> bytes:
+    """Return a key picture as libvpx codes it."""
+    encoder = av.CodecContext.create("libvpx", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    frame = av.VideoFrame(width, height, "yuv420p")
+    return b"".join(bytes(coded) for coded in [*encoder.encode(frame), *encoder.encode(None)])
+
+
+@pytest.mark.parametrize("sides", [(16, 16), (LARGEST, 16), (16, LARGEST)])
+def test_pictures_of_a_size_that_is_shown_are_decoded(sides: tuple[int, int]) -> None:
+    way = Way()
+    way.add(packet(0, 0, key_picture(*sides)))
+    assert len(way.shown) == 1
+
+
+@pytest.mark.parametrize("sides", [(LARGEST + 16, 16), (16, LARGEST + 16), (16383, 16383)])
+def test_no_decoder_sees_a_giant_picture_or_what_goes_on_from_it(sides: tuple[int, int]) -> None:
+    way = Way()
+    # A claim costs nothing: whoever makes it need not code a picture of that size. The upper two
+    # bits ask for the picture to be scaled.
+    giant = KEY + b"".join((side | 0x4000).to_bytes(2, "little") for side in sides) + bytes(20)
+    way.add(packet(0, 0, giant))
+    way.add(packet(1, 1, OTHER + bytes(20)))
+    assert way.shown == []
+    way.add(packet(2, 2, key_picture(16, 16)))
+    way.add(packet(3, 3, OTHER + bytes(20)))
+    assert len(way.shown) == 2
 
 
 @pytest.mark.parametrize("first", [0, 36])
