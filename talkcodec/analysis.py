@@ -16,7 +16,14 @@ from talkcodec.entropy import TableSet
 from talkcodec.motion.landmarks import LEFT_LID_GAP, LIP_GAP, RIGHT_LID_GAP
 from talkcodec.reference.bank import BankedReference
 from talkcodec.render.geometric import FLOW_SIDE, Flow, Layer, ReferenceView, Target
-from talkcodec.render.layer import AFFINE, fit_layer, layer_flow, outside_weight, value_count
+from talkcodec.render.layer import (
+    AFFINE,
+    bent,
+    fit_layer,
+    layer_flow,
+    outside_weight,
+    value_count,
+)
 from talkcodec.render.measure import (
     FlowMeter,
     error_map,
@@ -141,7 +148,8 @@ class Analyst:
     def foresee(self, sample: Sample, drawing: Drawing, choice: Choice) -> Foresight:
         """Look at the full synthesis, mouth, eyes and all; every banked reference has arrived."""
         errors = error_map(small_luma(self._scene.draw(drawing)), sample.luma)
-        pulled = torn(choice.tried[0][1])
+        target = self._scene.target(drawing.state)
+        pulled = torn(bent(choice.tried[0][1], drawing.layers, target.landmarks))
         return Foresight(_weighed(errors, sample), float((errors * pulled).mean()))
 
     def picture_error(self, picture: U8, sample: Sample) -> float:

@@ -33,7 +33,7 @@ import numpy as np
 
 from talkcodec.analysis import Choice
 from talkcodec.motion.landmarks import EYELIDS, IRISES, LIPS, OVAL
-from talkcodec.render.layer import layer_flow, outside_weight
+from talkcodec.render.layer import bent, outside_weight
 from talkcodec.types import CANVAS, F32, F64, U8, Bool, Box
 
 #: Side of the pictures that are compared: one pixel is four canvas units.
@@ -247,8 +247,7 @@ class Witness:
         for index, (reference, flow) in enumerate(choice.tried):
             small = np.asarray(cv2.resize(flow, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
             if index == 0 and choice.layer is not None:
-                bend = layer_flow(*choice.layer, SIDE)
-                small = small + bend * outside_weight(landmarks, SIDE)[..., None]
+                small = bent(small.astype(np.float32), [choice.layer], landmarks)
             drawn = _warp(self._thumb(reference.picture), small.astype(np.float32))
             if index == 0:
                 contrast = _contrast(drawn, areas.face)

@@ -17,7 +17,7 @@ import numpy as np
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.motion.shape import ShapeModel
 from talkcodec.render.field import FieldConfig, whole_flow
-from talkcodec.render.layer import layer_flow, outside_weight
+from talkcodec.render.layer import bent
 from talkcodec.render.mesh import Topology, affine_maps, face_flow
 from talkcodec.render.patches import (
     MOUTH,
@@ -100,11 +100,7 @@ class GeometricRenderer:
             self.topology, target.landmarks, reference.landmarks, FLOW_SIDE
         )
         whole = whole_flow(face, inside, target.landmarks, reference.landmarks, self.beyond)
-        if layers:
-            weight = outside_weight(target.landmarks, FLOW_SIDE)
-            bend = np.sum([layer_flow(mode, values, FLOW_SIDE) for mode, values in layers], axis=0)
-            whole += bend * weight[..., None]
-        return Flow(whole, inside, ids)
+        return Flow(bent(whole, layers, target.landmarks), inside, ids)
 
     def render(
         self,

@@ -10,6 +10,7 @@ smooth motion into few non-zero values. Values are integers in ``LAYER_STEP`` ca
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -57,6 +58,18 @@ def layer_flow(mode: int, values: I32 | F32, side: int) -> F32:
         return np.zeros((side, side, 2), np.float32)
     parts = np.asarray(values, np.float32).reshape(2, -1) * LAYER_STEP
     return np.asarray((basis(mode, side) @ parts.T).reshape(side, side, 2), np.float32)
+
+
+def bent(flow: F32, layers: Iterable[tuple[int, F32]], target: F64) -> F32:
+    """Return ``flow`` (n, n, 2), canvas units, with ``layers`` beyond the face of ``target``.
+
+    ``layers``: modes and values. ``target``: landmarks (478, 3).
+    """
+    side = flow.shape[0]
+    bends = [layer_flow(mode, values, side) for mode, values in layers]
+    if not bends:
+        return flow
+    return np.asarray(flow + sum(bends) * outside_weight(target, side)[..., None], np.float32)
 
 
 def outside_weight(target: F64, side: int) -> F32:

@@ -7,10 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from talkcodec import weights
+from talkcodec.render.field import rim_distance
 from talkcodec.render.layer import (
     LAYER_STEP,
     MODES,
     basis,
+    bent,
     fit_layer,
     layer_flow,
     value_count,
@@ -24,6 +27,8 @@ from talkcodec.render.measure import (
     warp_luma,
 )
 from talkcodec.types import CANVAS, F32, U8
+
+MODEL = weights.shape_model()
 
 
 def texture(seed: int = 0) -> U8:
@@ -52,6 +57,20 @@ def test_a_layer_is_fitted_back_from_its_own_flow(mode: int) -> None:
 def test_where_nothing_was_measured_the_layer_is_still() -> None:
     flow = np.full((32, 32, 2), 9.0, np.float32)
     assert not fit_layer(flow, np.zeros((32, 32), np.float32), 3).any()
+
+
+def test_layers_bend_what_lies_beyond_the_face_and_nothing_else() -> None:
+    state = np.zeros(MODEL.dimension)
+    state[3:6] = (128, 128, np.log(52))
+    landmarks, flow = MODEL.expand(MODEL.mean, state), np.ones((64, 64, 2), np.float32)
+    values = np.zeros(6, np.float32)
+    values[0], values[3] = 8, -4
+    once, twice = (bent(flow, [(1, values)] * count, landmarks) for count in (1, 2))
+    outside = rim_distance(landmarks, 64) > 0.1
+    assert np.allclose(once[outside], (1 + 8 * LAYER_STEP, 1 - 4 * LAYER_STEP))
+    assert np.allclose(twice[outside], (1 + 16 * LAYER_STEP, 1 - 8 * LAYER_STEP))
+    assert np.allclose(once[rim_distance(landmarks, 64) == 0], 1)
+    assert np.array_equal(bent(flow, [], landmarks), flow)
 
 
 def test_off_is_no_motion() -> None:
