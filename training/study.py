@@ -166,7 +166,7 @@ STUDIES: dict[str, dict[str, EncoderConfig]] = {
     },
     "tears": {
         f"from {torn:g}": EncoderConfig(refresh=replace(RefreshConfig(), torn=torn))
-        for torn in (math.inf, 0.016, 0.008, 0.004)
+        for torn in (math.inf, 0.064, 0.032, 0.016, 0.008)
     },
 }
 

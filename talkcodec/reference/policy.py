@@ -32,7 +32,7 @@ class RefreshConfig:
     patience: float = 0.12
     hurry_rate: float = 1_000.0
     hurry_burst: float = 24_000.0
-    torn: float = 0.016
+    torn: float = 0.032
 
 
 class RefreshPolicy:
