@@ -96,15 +96,23 @@ def rim_depth(target: F64, side: int) -> F32:
     return _resized(filled, (side, side), cv2.INTER_LINEAR)[..., 0]
 
 
-def head_flow(target: F64, source: F64, distance: F32, config: FieldConfig = _DEFAULT) -> F32:
+def head_flow(
+    target: F64,
+    source: F64,
+    distance: F32,
+    rigidity: F64 | None = None,
+    config: FieldConfig = _DEFAULT,
+) -> F32:
     """Return the flow of the head as a rigid body in space: (n, n, 2), canvas units.
 
-    ``distance``: ``rim_distance`` (n, n). The pose is fitted to all landmarks (478, 3). Outwards
-    from the oval, whose own depth is known, the head recedes: where it turns, hair and ears lag
-    behind the face, or move against it.
+    ``distance``: ``rim_distance`` (n, n). The pose is fitted to the landmarks (478, 3), weighted by
+    ``rigidity`` (478,), for a jaw that drops moves no hair. Outwards from the oval, whose own depth
+    is known, the head recedes: where it turns, hair and ears lag behind the face, or move against
+    it.
     """
     side = distance.shape[0]
-    scale, rotation, shift = fit_pose(target, source, np.ones(len(target)))
+    weights = np.ones(len(target)) if rigidity is None else rigidity
+    scale, rotation, shift = fit_pose(target, source, weights)
     back = np.float32(config.recedes * np.ptp(target[list(OVAL), 1]))
     until = np.float32(config.recedes_until)
     deep = rim_depth(target, side) + back * np.minimum(distance, until)
@@ -132,12 +140,18 @@ def fade_end(target: F64, source: F64, config: FieldConfig = _DEFAULT) -> float:
 
 
 def whole_flow(
-    face: F32, inside: Bool, target: F64, source: F64, config: FieldConfig = _DEFAULT
+    face: F32,
+    inside: Bool,
+    target: F64,
+    source: F64,
+    rigidity: F64 | None = None,
+    config: FieldConfig = _DEFAULT,
 ) -> F32:
     """Return the flow of the whole picture (n, n, 2) from the flow inside the face.
 
-    ``face``: float32 (n, n, 2), canvas units; ``inside``: where it is known. The extension is
-    computed on a coarser grid: it is smooth.
+    ``face``: float32 (n, n, 2), canvas units; ``inside``: where it is known. ``rigidity``: weights
+    of the landmarks where the head's pose is fitted. The extension is computed on a coarser grid:
+    it is smooth.
     """
     coarse = _COARSE
     side = face.shape[0]
@@ -146,7 +160,7 @@ def whole_flow(
     solid = known > 0.5
     small = np.where(solid[..., None], total / np.maximum(known, 1e-6)[..., None], 0)
     distance = rim_distance(target, coarse)
-    head = head_flow(target, source, distance, config)
+    head = head_flow(target, source, distance, rigidity, config)
     near = np.clip(1 - distance / np.float32(config.near), 0, 1)[..., None]
     outside = near * extend(small.astype(np.float32), solid) + (1 - near) * head
     start, end = config.fade[0], fade_end(target, source, config)

@@ -99,7 +99,8 @@ class GeometricRenderer:
         face, inside, ids = face_flow(
             self.topology, target.landmarks, reference.landmarks, FLOW_SIDE
         )
-        whole = whole_flow(face, inside, target.landmarks, reference.landmarks, self.beyond)
+        ends, rigidity = (target.landmarks, reference.landmarks), self.model.rigidity
+        whole = whole_flow(face, inside, *ends, rigidity, self.beyond)
         return Flow(bent(whole, layers, target.landmarks), inside, ids)
 
     def render(

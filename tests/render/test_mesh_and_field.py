@@ -118,6 +118,20 @@ def test_a_turn_moves_hair_against_the_nose(yaw: float) -> None:
     assert float(np.median(across[hair])) / nose < -0.2
 
 
+def test_a_jaw_that_drops_moves_no_hair() -> None:
+    source = face()
+    target = source.copy()
+    loose = MODEL.rigidity < 0.5
+    target[loose, 1] += 12
+    distance = rim_distance(source, SIDE)
+    moved = [
+        np.abs(head_flow(target, source, distance, weights)).mean()
+        for weights in (None, MODEL.rigidity)
+    ]
+    assert loose.any()
+    assert moved[1] < 0.5 * moved[0]
+
+
 def test_a_long_way_fades_wider() -> None:
     ends = [fade_end(face(x=way), face()) for way in (0.0, 10.0, 40.0, 80.0)]
     assert ends[0] == ends[1] < ends[2] < ends[3]
