@@ -18,7 +18,7 @@ from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.motion.shape import ShapeModel
 from talkcodec.render.field import FieldConfig, whole_flow
 from talkcodec.render.layer import bent
-from talkcodec.render.mesh import Topology, affine_maps, face_flow
+from talkcodec.render.mesh import Topology, displacement, face_flow
 from talkcodec.render.patches import (
     MOUTH,
     REGIONS,
@@ -149,13 +149,11 @@ class GeometricRenderer:
         top, bottom = int(rows[0] * cell), int(np.ceil((rows[-1] + 1) * cell))
         left, right = int(columns[0] * cell), int(np.ceil((columns[-1] + 1) * cell))
         ids = flow.triangle[top:bottom, left:right]
-        maps = affine_maps(self.topology, target.landmarks, source.landmarks)[np.maximum(ids, 0)]
         unit = np.float32(CANVAS / FLOW_SIDE)
         x = (np.arange(left, right, dtype=np.float32) + 0.5)[None, :] * unit
         y = (np.arange(top, bottom, dtype=np.float32) + 0.5)[:, None] * unit
-        local = np.empty((*ids.shape, 2), np.float32)
-        local[..., 0] = maps[..., 0, 0] * x + maps[..., 0, 1] * y + maps[..., 0, 2] - x
-        local[..., 1] = maps[..., 1, 0] * x + maps[..., 1, 1] * y + maps[..., 1, 2] - y
+        ends = target.landmarks, source.landmarks
+        local = displacement(self.topology, *ends, np.maximum(ids, 0), x, y)
         whole = np.zeros((FLOW_SIDE, FLOW_SIDE, 2), np.float32)
         whole[top:bottom, left:right] = np.where((ids >= 0)[..., None], local, 0)
         known = np.zeros((FLOW_SIDE, FLOW_SIDE), np.float32)

@@ -75,6 +75,21 @@ def affine_maps(topology: Topology, target: F64, source: F64) -> F32:
     return np.concatenate([linear, offset[:, :, None]], axis=2).astype(np.float32)
 
 
+def displacement(topology: Topology, target: F64, source: F64, ids: I32, x: F32, y: F32) -> F32:
+    """Return how far it is from target points to the source: float32 (..., 2), canvas units.
+
+    ``ids`` (...): the triangle of each point, ``x`` and ``y`` its place, broadcastable to that.
+    """
+    maps = affine_maps(topology, target, source)[ids]
+    moved = (source[:, :2] - target[:, :2])[topology.triangles].astype(np.float32)
+    low, high = moved.min(1)[ids], moved.max(1)[ids]
+    shift = np.empty((*ids.shape, 2), np.float32)
+    shift[..., 0] = maps[..., 0, 0] * x + maps[..., 0, 1] * y + maps[..., 0, 2] - x
+    shift[..., 1] = maps[..., 1, 0] * x + maps[..., 1, 1] * y + maps[..., 1, 2] - y
+    # A pixel's centre may lie beside a thin triangle, where its map runs away: a bright dot.
+    return np.clip(shift, low, high)
+
+
 def face_flow(topology: Topology, target: F64, source: F64, side: int) -> tuple[F32, Bool, I32]:
     """Return the displacement from target pixels to the source inside the face.
 
@@ -84,10 +99,8 @@ def face_flow(topology: Topology, target: F64, source: F64, side: int) -> tuple[
     ids = rasterise(topology, target, side)
     inside = ids >= 0
     rows, columns = np.nonzero(inside)
-    maps = affine_maps(topology, target, source)[ids[rows, columns]]
     unit = CANVAS / side
     x, y = ((columns + 0.5) * unit).astype(np.float32), ((rows + 0.5) * unit).astype(np.float32)
     flow = np.zeros((side, side, 2), np.float32)
-    flow[rows, columns, 0] = maps[:, 0, 0] * x + maps[:, 0, 1] * y + maps[:, 0, 2] - x
-    flow[rows, columns, 1] = maps[:, 1, 0] * x + maps[:, 1, 1] * y + maps[:, 1, 2] - y
+    flow[rows, columns] = displacement(topology, target, source, ids[rows, columns], x, y)
     return flow, inside, ids

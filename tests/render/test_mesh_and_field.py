@@ -52,6 +52,18 @@ def test_a_turned_head_hides_its_far_side() -> None:
     assert len(visible) < 0.85 * len(TOPOLOGY.triangles)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_no_pixel_moves_further_than_the_landmarks(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    source, target = face(yaw=random.uniform(-0.6, 0.6)), face(yaw=random.uniform(-0.6, 0.6))
+    target = target + random.normal(0, 1.5, target.shape)
+    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
+    moved = (source - target)[:, :2]
+    assert inside.any()
+    assert (flow[inside] >= moved.min(0) - 1e-3).all()
+    assert (flow[inside] <= moved.max(0) + 1e-3).all()
+
+
 def test_the_background_stays_where_it_is() -> None:
     source, target = face(), face(x=10, y=4)
     flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
