@@ -51,10 +51,10 @@ def test_video_begins_with_the_very_next_frame_and_ends_the_motion() -> None:
     assert made is not None
     assert made.tick == 1
     assert fallback.change() == ModeChange("video", 1)
-    assert not fallback.leaving_motion
     # A connection that is made later begins with another picture.
     step(fallback, [], 9)
     assert fallback.change() == ModeChange("video", 9)
+    assert not fallback.leaving_motion
 
 
 def test_video_goes_on_until_there_is_motion() -> None:
