@@ -245,10 +245,11 @@ class Witness:
         areas = _Areas.of(landmarks)
         least: F32 | None = None
         for index, (reference, flow) in enumerate(choice.tried):
-            small = np.asarray(cv2.resize(flow, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+            thin = cv2.resize(flow, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+            small = np.asarray(thin, np.float32)
             if index == 0 and choice.layer is not None:
-                small = bent(small.astype(np.float32), [choice.layer], landmarks)
-            drawn = _warp(self._thumb(reference.picture), small.astype(np.float32))
+                small = bent(small, [choice.layer], landmarks)
+            drawn = _warp(self._thumb(reference.picture), small)
             if index == 0:
                 contrast = _contrast(drawn, areas.face)
             beyond = unexplained(thumb, drawn)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -23,7 +23,7 @@ import numpy as np
 from talkcodec.analysis import LayerConfig
 from talkcodec.decoder import Decoder
 from talkcodec.encoder import Encoder, EncoderConfig
-from talkcodec.face import open_tracker
+from talkcodec.face import FaceTracker, open_tracker
 from talkcodec.metrics import Clip as MetricClip
 from talkcodec.metrics import open_metrics
 from talkcodec.reference.policy import RefreshConfig
@@ -97,12 +97,8 @@ def measure(
     ``labels``: a folder of landmarks; None for the shipped tracker's.
     """
     source = pictures(clip)[:frames]
-    with closing(RecordedTracker(load_labels(labels, clip)) if labels else open_tracker()) as face:
-        encoder = Encoder(replace(config, tick_rate=clip.rate), face)
-        packets = [encoder.header()]
-        for index, picture in enumerate(source):
-            packets += encoder.encode(Frame(picture, index, 1 / clip.rate))
-        packets += encoder.flush()
+    face = RecordedTracker(load_labels(labels, clip)) if labels else open_tracker()
+    packets = coded(source, replace(config, tick_rate=clip.rate), face)
     shown = draw(packets, len(source), every)
     truth = [canvas(picture, config.size) for picture in source[::every]]
     suite = open_metrics(("lpips", "dists"))
@@ -120,6 +116,16 @@ def measure(
         lpips=float(np.nanmean(scores["lpips"])),
         dists=float(np.nanmean(scores["dists"])),
     )
+
+
+def coded(source: Sequence[U8], config: EncoderConfig, tracker: FaceTracker) -> list[Packet]:
+    """Encode pictures, one a tick, and close ``tracker``."""
+    with closing(tracker):
+        encoder = Encoder(config, tracker)
+        packets = [encoder.header()]
+        for index, picture in enumerate(source):
+            packets += encoder.encode(Frame(picture, index, 1 / config.tick_rate))
+        return [*packets, *encoder.flush()]
 
 
 def draw(packets: Iterable[Packet], count: int, every: int) -> list[U8]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 
 from talkcodec import weights
 from talkcodec.decoder import DecodedState, Decoder
-from talkcodec.encoder import Encoder, EncoderConfig
+from talkcodec.encoder import EncoderConfig
 from talkcodec.face import open_tracker
 from talkcodec.metrics import Clip as MetricClip
 from talkcodec.metrics import open_metrics
@@ -28,9 +27,9 @@ from talkcodec.render.field import FieldConfig
 from talkcodec.render.generated import GeneratedRenderer
 from talkcodec.render.geometric import GeometricRenderer
 from talkcodec.render.renderer import Renderer
-from talkcodec.types import U8, Frame, Packet
+from talkcodec.types import U8, Packet
 from training.corpus import DATA, Clip, canvas, clips, pictures
-from training.study import one_a_person
+from training.study import coded, one_a_person
 
 _FLAT = FieldConfig(steepest=math.inf, near=0.25, recedes=0.0)
 _WIDE = replace(_FLAT, steepest=0.55)
@@ -65,7 +64,7 @@ def main() -> None:
     args = parser.parse_args()
     cv2.setNumThreads(1)
     chosen = one_a_person(clips(args.data, "train", seconds=4), args.clips)
-    codes = (coded(clip, args.frames, args.every) for clip in chosen)
+    codes = (start_of(clip, args.frames, args.every) for clip in chosen)
     scores = np.array([measure(clip, args.renderer) for clip in codes])
     print("| variant | LPIPS | ratio | DISTS | ratio |\n|---|---|---|---|---|")
     for name, rows in zip(VARIANTS, np.moveaxis(scores, 1, 0), strict=True):
@@ -73,16 +72,11 @@ def main() -> None:
         print(f"| {name} | {mean[0]:.4f} | {ratio[0]:.3f} | {mean[1]:.4f} | {ratio[1]:.3f} |")
 
 
-def coded(clip: Clip, frames: int, every: int) -> Coded:
+def start_of(clip: Clip, frames: int, every: int) -> Coded:
     """Encode the start of ``clip`` as it ships, but for the renderer, which is quicker."""
     source = pictures(clip)[:frames]
     config = EncoderConfig(tick_rate=clip.rate, renderer="geometric")
-    with closing(open_tracker()) as tracker:
-        encoder = Encoder(config, tracker)
-        packets = [encoder.header()]
-        for index, picture in enumerate(source):
-            packets += encoder.encode(Frame(picture, index, 1 / clip.rate))
-        packets += encoder.flush()
+    packets = coded(source, config, open_tracker())
     truth = {tick: canvas(source[tick], config.size) for tick in range(0, len(source), every)}
     return Coded(packets, truth, clip.rate)
 

@@ -27,7 +27,7 @@ class FieldConfig:
     ``fade``: between which distances it fades out, at least; ``steepest``: by how many units it
     may fade for one of way. ``near``: within which distance the flow at the oval turns into the
     head's. ``recedes``: by how many units the head recedes for one of way outwards, and
-    ``recedes_until`` which distance. Chosen by ``python -m training.warp_table``.
+    ``recedes_until`` which distance. ``python -m training.warp_table`` compares values.
     """
 
     fade: tuple[float, float] = (0.05, 0.60)
