@@ -32,7 +32,7 @@ from talkcodec.render.measure import (
     warp_luma,
 )
 from talkcodec.scene import LAYER_LIFE, Drawing, LayerMemory, Scene
-from talkcodec.types import F32, F64, I32, U8, Box
+from talkcodec.types import F32, F64, I32, U8, Bool, Box
 
 #: References tried for a group, the nearest ones by shape.
 CANDIDATES = 2
@@ -93,12 +93,23 @@ class LayerConfig:
     """How motion beyond the face is sent.
 
     ``modes``: layers to try, besides none. ``price``: error (1 - SSIM) a byte must save.
+    ``tears``: by how many times error counts more where the picture is pulled apart, when
+    references and layers are chosen: it looks worse there than the same error elsewhere.
     ``resend``: ticks after which a layer in force is sent again, in case a packet was lost.
     """
 
     modes: tuple[int, ...] = (3,)
     price: float = 0.002
+    tears: float = 1.0
     resend: int = LAYER_LIFE
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """On one way to draw a frame. ``error``: the face counting more. ``cost``: and tears too."""
+
+    error: float
+    cost: float
 
 
 class Analyst:
@@ -124,19 +135,19 @@ class Analyst:
         held = [r for r in self._scene.bank if r.sequence not in absent]
         usable = held or list(self._scene.bank)
         ranked = sorted(usable, key=lambda r: self._distance(r, target, sample.tick))
-        best: tuple[float, BankedReference, Flow] | None = None
+        best: tuple[Verdict, BankedReference, Flow] | None = None
         tried: list[tuple[BankedReference, F32]] = []
         for reference in ranked[:CANDIDATES]:
             view = self._scene.view(reference.sequence)
             flow = self._scene.renderer.flow(target, view)
             tried.append((reference, flow.field))
-            error = self._error(warp_luma(self._luma(reference), flow.field), sample.luma, flow)
-            if best is None or error < best[0]:
-                best = error, reference, flow
+            verdict = self._verdict(sample, reference, flow.field, flow.inside)
+            if best is None or verdict.cost < best[0].cost:
+                best = verdict, reference, flow
         if best is None:
             raise ValueError("expected a reference in the bank, found none")
-        error, reference, flow = best
-        layer, error = self._layer(sample, start, target, reference, flow, error)
+        verdict, reference, flow = best
+        layer, error = self._layer(sample, start, target, reference, flow, verdict)
         drawn = None if layer is None else (layer.mode, layer.values.astype(np.float32))
         if drawn is None:
             drawn = self._memory.in_force(reference.sequence, start)
@@ -156,11 +167,15 @@ class Analyst:
         """Return the error of any ``picture`` (S, S, 3) against the frame."""
         return _weighed(error_map(small_luma(picture), sample.luma), sample)
 
-    def _error(self, luma: U8, truth: U8, flow: Flow) -> float:
-        errors = error_map(luma, truth)
-        inside = errors[flow.inside]
-        face = float(inside.mean()) if inside.size else 0.0
-        return float(errors.mean()) + FACE_WEIGHT * face
+    def _verdict(
+        self, sample: Sample, reference: BankedReference, field: F32, inside: Bool
+    ) -> Verdict:
+        """Judge ``reference`` warped along ``field`` (n, n, 2); ``inside``: the face, (n, n)."""
+        errors = error_map(warp_luma(self._luma(reference), field), sample.luma)
+        face = errors[inside]
+        error = float(errors.mean()) + FACE_WEIGHT * (float(face.mean()) if face.size else 0.0)
+        pulled = float((errors * torn(field)).mean())
+        return Verdict(error, error + self._layers.tears * pulled)
 
     def _layer(
         self,
@@ -169,31 +184,32 @@ class Analyst:
         target: Target,
         reference: BankedReference,
         flow: Flow,
-        error: float,
+        without: Verdict,
     ) -> tuple[FlowLayer | None, float]:
         """Return the layer that pays for itself, if any, and the error with it.
 
         Sending none keeps the layer in force; a new one must beat that by the price of its bytes.
         """
         if not self._layers.modes:
-            return None, error
-        luma = self._luma(reference)
+            return None, without.error
         weight = outside_weight(target.landmarks, FLOW_SIDE)[..., None]
 
-        def with_layer(mode: int, values: I32 | F32) -> float:
+        def with_layer(mode: int, values: I32 | F32) -> Verdict:
             bent = flow.field + layer_flow(mode, values, FLOW_SIDE) * weight
-            return self._error(warp_luma(luma, bent), sample.luma, flow)
+            return self._verdict(sample, reference, bent, flow.inside)
 
         held = self._memory.in_force(reference.sequence, start)
         best: FlowLayer | None = None
-        best_error = best_cost = error if held is None else with_layer(*held)
+        now = without if held is None else with_layer(*held)
+        best_error, best_cost = now.error, now.cost
         if held is not None and self._memory.age(start) > self._layers.resend:
             best_cost = float("inf")  # some layer must be sent, if only one of zeros
+        luma = self._luma(reference)
         for candidate in self._candidates(sample, target, luma, flow, stop=held is not None):
             found = with_layer(candidate.mode, candidate.values)
-            cost = found + self._layers.price * self._bytes(candidate.mode, candidate.values)
-            if cost < best_cost:
-                best, best_error, best_cost = candidate, found, cost
+            price = self._layers.price * self._bytes(candidate.mode, candidate.values)
+            if found.cost + price < best_cost:
+                best, best_error, best_cost = candidate, found.error, found.cost + price
         return best, best_error
 
     def _candidates(
