@@ -446,7 +446,7 @@ class Encoder:
         first = not len(self._scene.bank)
         reference = Reference(
             sequence=self._sequence,
-            slot=self._free_slot(),
+            slot=self._scene.bank.free_slot(self._used),
             key=coded.key,
             tick=sample.tick,
             state=tuple(np.rint(sample.state).astype(int).tolist()),
@@ -458,7 +458,9 @@ class Encoder:
         picture = self._shown.decode(coded.data, key=coded.key, sequence=self._sequence)
         self._scene.admit(reference, picture)
         data = reference.serialize()
-        if not first:
+        if first:
+            self._policy.begin(self._time(sample))
+        else:
             self._policy.spent(8 * len(data))
         self._floor = self._analyst.picture_error(picture, sample)
         self._requested, self._window_told = False, sample.window
@@ -471,15 +473,6 @@ class Encoder:
         else:
             self._watch.arrived(self._sequence)
         return Packet("reference", data, sample.tick)
-
-    def _free_slot(self) -> int:
-        """Return an empty slot of the bank, else that of the reference unused for longest."""
-        bank = self._scene.bank
-        held = [bank.at(slot) for slot in range(bank.slots)]
-        if None in held:
-            return held.index(None)
-        ages = [self._used.get(r.sequence, 0) for r in held if r is not None]
-        return ages.index(min(ages))
 
     def _quality(self, sample: Sample) -> float:
         """Rank first references: open eyes, then a slightly open mouth, near the front."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a choice in the encoder costs and gains: ``python -m training.study banks|layers|tears``.
+"""What a choice in the encoder costs and gains: ``python -m training.study banks``, or another.
 
 Encodes clips with the teacher's landmarks (``--tracker builtin``: ours), decodes them, and prints
 rate against LPIPS and DISTS for every variant. ``--split train`` is for choosing, ``--split val``
@@ -170,9 +170,18 @@ STUDIES: dict[str, dict[str, EncoderConfig]] = {
         for bank in (1, 2, 4, 8)
         for rate in BANK_RATES
     },
+    "moments": {
+        "at any moment": EncoderConfig(refresh=replace(RefreshConfig(), settle=0.0, unusual=0.0)),
+        "after 2 s": EncoderConfig(refresh=replace(RefreshConfig(), unusual=0.0)),
+        "after 2 s, when worse than usual": EncoderConfig(),
+    },
+    "pulled": {
+        f"tears count {tears:g} times": EncoderConfig(layers=replace(LayerConfig(), tears=tears))
+        for tears in (0.0, 1.0, 2.0)
+    },
     "tears": {
         f"from {torn:g}": EncoderConfig(refresh=replace(RefreshConfig(), torn=torn))
-        for torn in (math.inf, 0.064, 0.032, 0.016, 0.008)
+        for torn in (math.inf, 0.032, 0.016, 0.012, 0.008)
     },
 }
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from talkcodec.errors import BitstreamError, MissingReference
@@ -60,6 +60,13 @@ class Bank:
     def at(self, slot: int) -> BankedReference | None:
         """Return what ``slot`` holds, if anything."""
         return self._slots[slot]
+
+    def free_slot(self, used: Mapping[int, int]) -> int:
+        """Return an empty slot, else that of the reference whose number was last ``used`` first."""
+        if None in self._slots:
+            return self._slots.index(None)
+        ages = [used.get(held.sequence, 0) for held in self._slots if held is not None]
+        return ages.index(min(ages))
 
     def states(self) -> dict[int, tuple[int, ...]]:
         """Return sequence → motion state, as the motion parser wants it."""

@@ -66,3 +66,14 @@ def test_clear_forgets() -> None:
     bank.clear()
     assert len(bank) == 0
     assert str(bank) == "[]"
+
+
+def test_what_was_used_last_goes_last() -> None:
+    bank = Bank(2)
+    assert bank.free_slot({}) == 0
+    bank.put(0, reference(5))
+    assert bank.free_slot({5: 100}) == 1
+    bank.put(1, reference(6))
+    assert bank.free_slot({5: 100, 6: 90}) == 1
+    assert bank.free_slot({5: 100, 6: 110}) == 0
+    assert bank.free_slot({6: 110}) == 0  # never used

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,8 +61,35 @@ def test_in_a_hurry_references_come_at_once_and_from_a_purse_of_their_own() -> N
     assert not RefreshPolicy(CONFIG).decide(0.0, 0.01, hurry=True)
 
 
-def test_a_torn_picture_is_in_doubt() -> None:
-    policy = RefreshPolicy(RefreshConfig(torn=0.01))
-    assert not policy.decide(0.0, 0.2, torn=0.01)  # has patience
-    assert policy.decide(0.04, 0.2, torn=0.011)
-    assert not RefreshPolicy(CONFIG).decide(0.0, 0.01, torn=0.5)  # a fresh one would be no better
+def test_a_picture_that_stays_torn_is_in_doubt() -> None:
+    policy = RefreshPolicy(RefreshConfig(torn=0.01, torn_patience=0.4))
+    policy.begin(0.0)
+    assert not any(policy.decide(t / 10, 0.2, torn=0.01) for t in range(10))
+    assert not any(policy.decide(t / 10, 0.2, torn=0.2) for t in range(10, 14))
+    assert not policy.decide(1.4, 0.2, torn=0.0)  # a moment is let pass
+    assert not any(policy.decide(t / 10, 0.2, torn=0.2) for t in range(15, 19))
+    assert policy.decide(2.0, 0.2, torn=0.2)
+    policy = RefreshPolicy(RefreshConfig(torn=0.01, torn_patience=0.4))
+    # A fresh one would be no better.
+    assert not any(policy.decide(t / 10, 0.01, torn=0.5) for t in range(10))
+
+
+def test_gain_alone_buys_nothing_while_the_first_reference_is_new() -> None:
+    policy = RefreshPolicy(replace(CONFIG, settle=2.0, unusual=1.0))
+    policy.begin(1.0)
+    assert not any(policy.decide(1 + t / 10, 0.5) for t in range(20))
+    assert policy.decide(2.9, 0.2, hurry=True)  # nor does it hold up what is in doubt
+    assert [policy.decide(3.0 + t / 10, 0.5) for t in range(3)] == [False, True, True]
+
+
+def test_a_moment_worse_than_usual_buys_and_after_a_while_any_does() -> None:
+    config = replace(CONFIG, settle=1.0, unusual=1.5, memory=3.0, wait=10.0)
+    policy = RefreshPolicy(config)
+    policy.begin(0.0)
+    assert not any(policy.decide(t / 10, 0.2) for t in range(40))
+    assert [policy.decide(4 + t / 5, 0.4) for t in range(2)] == [False, True]
+    policy = RefreshPolicy(config)
+    policy.begin(0.0)
+    bought = [t / 10 for t in range(120) if policy.decide(t / 10, 0.2)]
+    assert bought
+    assert 9.5 < bought[0] < 10.5
