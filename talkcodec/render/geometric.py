@@ -18,6 +18,7 @@ from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.motion.shape import ShapeModel
 from talkcodec.render.field import FieldConfig, whole_flow
 from talkcodec.render.layer import bent
+from talkcodec.render.mend import mended
 from talkcodec.render.mesh import Topology, displacement, face_flow
 from talkcodec.render.patches import (
     MOUTH,
@@ -125,8 +126,8 @@ class GeometricRenderer:
         bank: Sequence[ReferenceView],
         flow: Flow,
     ) -> U8:
-        """Return ``picture``, warped from ``primary``, with mouth and eyes from the nearest."""
-        mouth = primary
+        """Return ``picture``, warped from ``primary``: mended, mouth and eyes from the nearest."""
+        picture, mouth = mended(picture, flow.field, flow.inside), primary
         for region in self.regions:
             best = choose(region, target, primary, bank)
             if best is not primary:

@@ -35,9 +35,9 @@ class Staged:
     """A frame about to be generated, S being the side of the reference.
 
     ``warped``: uint8 (S, S, 3), what the geometric renderer draws; ``patched``: bool (S, S), where
-    that comes from other references or is painted. ``field``: float32 (128, 128, 2), the flow
-    that it was warped with, canvas units; ``outside``: float32 (128, 128), where the flow may be
-    corrected. ``small``: uint8 (128, 128, 3); ``drive``: uint8 (5, 128, 128); ``flow``: float32
+    that is mended, painted or comes from other references. ``field``: float32 (128, 128, 2), the
+    flow that it was warped with, canvas units; ``outside``: float32 (128, 128), where the flow may
+    be corrected. ``small``: uint8 (128, 128, 3); ``drive``: uint8 (5, 128, 128); ``flow``: float32
     (3, 64, 64): the inputs of ``MotionNet``.
     """
 
