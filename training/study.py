@@ -181,7 +181,7 @@ STUDIES: dict[str, dict[str, EncoderConfig]] = {
     },
     "tears": {
         f"from {torn:g}": EncoderConfig(refresh=replace(RefreshConfig(), torn=torn))
-        for torn in (math.inf, 0.032, 0.016, 0.012, 0.008)
+        for torn in (math.inf, 0.048, 0.024, 0.012)
     },
 }
 

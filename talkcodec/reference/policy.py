@@ -47,7 +47,7 @@ class RefreshConfig:
     wait: float = 6.0
     hurry_rate: float = 1_000.0
     hurry_burst: float = 24_000.0
-    torn: float = 0.012
+    torn: float = 0.024
     torn_patience: float = 0.4
 
 
