@@ -33,10 +33,10 @@ def mended(picture: U8, flow: F32, inside: Bool) -> U8:
     tears = torn(flow).astype(np.uint8)
     deep = cv2.erode(inside.astype(np.uint8), np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8))
     tears[deep > 0] = 0
-    tears = cv2.morphologyEx(tears, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    if tears.mean() < _LEAST:
+    marked = cv2.morphologyEx(tears, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    if marked.mean() < _LEAST:
         return picture
-    wide = cv2.dilate(tears, np.ones((3, 3), np.uint8)).astype(np.float32)
+    wide = cv2.dilate(marked, np.ones((3, 3), np.uint8)).astype(np.float32)
     side, coarse = picture.shape[0], (_COARSE, _COARSE)
     small = cv2.resize(picture, coarse, interpolation=cv2.INTER_AREA).astype(np.float32)
     whole = cv2.resize(wide, coarse, interpolation=cv2.INTER_AREA) < 0.01
