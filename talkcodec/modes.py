@@ -10,7 +10,8 @@ order of their times, and has no other clock. The states::
       └── the new key arrived, and is calm ── RETURNING ◄────────────┘
                                                  └── wrong again: VIDEO, for longer
 
-While STRUGGLING, references may go out faster (``hurry``). RETURNING starts the codec anew with a
+References may go out faster (``hurry``) while STRUGGLING, and from a little before doubt on: one
+that is sent when the face is already wrong comes too late. RETURNING starts the codec anew with a
 fresh key reference (``take_restart``), behind the video that is still shown. Evidence becomes a
 *level* per reason: 1 is wrong, ``doubt`` is doubtful, ``calm`` is nothing to speak of.
 
@@ -68,7 +69,8 @@ class ModeConfig:
     """Limits of the signals, in the units of ``Evidence``, and times in seconds.
 
     A signal at its limit has level 1; limits of the face grow by ``turned`` with every radian.
-    ``doubt``, ``calm``, ``gross``: levels; at ``gross`` one look is enough, else ``confirm``
+    ``early``, ``doubt``, ``calm``, ``gross``: levels; references hurry from ``early`` on; at
+    ``gross`` one look is enough, else ``confirm``
     seconds must lie between the first and the last of looks that are all wrong. Calm for ``ease``
     ends a struggle, doubt for ``patience`` is ``stale``. Video lasts for ``dwell`` at least.
     ``hold``: calm before returning; it doubles, up to ``longest``, each time that a return fails
@@ -86,6 +88,7 @@ class ModeConfig:
     rival: float = 0.5
     light: float = 0.55
     detail: float = 0.5
+    early: float = 0.6
     doubt: float = 0.7
     calm: float = 0.5
     gross: float = 1.4
@@ -117,6 +120,7 @@ class ModePolicy:
     state: State = State.MOTION
     reason: Reason = "none"
     switches: int = 0
+    _level: float = 0.0  # of the last look
     _time: float = float("-inf")
     _since: float = float("-inf")  # of the present state
     _wrong: float | None = None  # since when every look was wrong
@@ -146,7 +150,8 @@ class ModePolicy:
     @property
     def hurry(self) -> bool:
         """Whether references should be sent faster."""
-        return self.state is State.STRUGGLING
+        near = self.drawing and self._level >= self.config.early
+        return self.state is State.STRUGGLING or near
 
     def take_restart(self) -> bool:
         """Return True, once, when the codec must begin anew with a key reference."""
@@ -168,7 +173,7 @@ class ModePolicy:
         self._time = time
         levels = judge(evidence, self.config)
         worst = max(levels, key=levels.__getitem__)
-        level = levels[worst]
+        level = self._level = levels[worst]
         self._remember(time, levels)
         step = {
             State.MOTION: self._in_motion,
