@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import sys
@@ -17,6 +18,9 @@ from training.config import Config, OptimiserConfig, RunConfig
 from training.loop import Outcome, train
 
 RANK = int(os.environ["RANK"])
+
+#: Seconds; then each process tells where it is, and ends.
+PATIENCE = 100
 
 
 class Recorded(ToyTask):
@@ -49,6 +53,7 @@ def once(out: Path, steps: int) -> tuple[Recorded, Outcome]:
 
 def main(out: Path) -> None:
     """Train six steps, then six more from the checkpoint; write the state of this process."""
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)
     once(out / "run", 6)
     task, outcome = once(out / "run", 12)
     weights = {
