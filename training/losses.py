@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as nnf
@@ -65,10 +66,8 @@ class LooksLoss:
         """DISTS (Ding et al. 2020), mean over the batch."""
         texture, structure = [], []
         for x, y in zip(found, wanted, strict=True):
-            x_mean, y_mean = x.mean((2, 3)), y.mean((2, 3))
-            x_var = (x - x_mean[..., None, None]).square().mean((2, 3))
-            y_var = (y - y_mean[..., None, None]).square().mean((2, 3))
-            both = (x * y).mean((2, 3)) - x_mean * y_mean
+            x_mean, x_var, both = _Moments.apply(x, y)
+            y_mean, y_var = _moments(y)
             means = x_mean.square() + y_mean.square()
             texture.append((2 * x_mean * y_mean + _STABLE) / (means + _STABLE))
             structure.append((2 * both + _STABLE) / (x_var + y_var + _STABLE))
@@ -93,6 +92,36 @@ class LooksLoss:
         self._alpha, self._beta = self._alpha.to(device), self._beta.to(device)
         self._heads = [head.to(device) for head in self._heads]
         self._device = device
+
+
+class _Moments(torch.autograd.Function):
+    """Mean and variance of ``x``, and its covariance with ``y``, over (B, C, H, W): (B, C) each.
+
+    Gradients flow to ``x``. Written out, for all that is needed of the maps is two sums on the way
+    there and one on the way back; autograd passes over them a dozen times, which is half of the
+    time of a step on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = _moments(x)
+        y_mean = y.mean((2, 3))
+        ctx.save_for_backward(x, y, mean, y_mean)
+        return mean, variance, (x * y).mean((2, 3)) - mean * y_mean
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        x, y, mean, y_mean = ctx.saved_tensors
+        of_mean, of_variance, of_both = (g / (x.shape[2] * x.shape[3]) for g in gradients)
+        constant = of_mean - 2 * of_variance * mean - of_both * y_mean
+        slope, other, constant = (v[..., None, None] for v in (2 * of_variance, of_both, constant))
+        return torch.addcmul(torch.addcmul(constant, x, slope), y, other), None
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and variance over (B, C, H, W), (B, C) each."""
+    mean = x.mean((2, 3))
+    return mean, (x.square().mean((2, 3)) - mean.square()).clamp(min=0)
 
 
 def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:
