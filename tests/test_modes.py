@@ -100,6 +100,25 @@ def test_doubt_hurries_references_and_says_so() -> None:
     assert call.doubts() == (False, False)
 
 
+def test_references_hurry_a_little_before_doubt_and_behind_a_return_but_not_in_video() -> None:
+    near = replace(CLEAN, face=(CONFIG.early + CONFIG.doubt) / 2 * CONFIG.face)
+    call = Call()
+    call.show(near)
+    assert call.doubts() == (True, False)
+    assert call.state() is State.MOTION
+    call.show(CLEAN)
+    assert call.doubts() == (False, False)
+    call.show(HAND, 1.0)
+    assert call.policy.mode == "video"
+    assert not call.policy.hurry
+    call.show(CLEAN, 0.84, deliver=False)
+    assert call.state() is State.RETURNING
+    assert not call.policy.hurry
+    call.show(near, deliver=False)
+    assert call.state() is State.RETURNING
+    assert call.policy.hurry
+
+
 def test_doubt_that_references_do_not_cure_becomes_video() -> None:
     call = Call()
     call.show(replace(CLEAN, rest=500.0), CONFIG.patience - 2 * STEP)
