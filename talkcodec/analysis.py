@@ -13,7 +13,6 @@ import numpy as np
 
 from talkcodec.bitstream import FlowLayer
 from talkcodec.entropy import TableSet
-from talkcodec.motion.landmarks import LEFT_LID_GAP, LIP_GAP, RIGHT_LID_GAP
 from talkcodec.reference.bank import BankedReference
 from talkcodec.render.geometric import FLOW_SIDE, Flow, Layer, ReferenceView, Target
 from talkcodec.render.layer import (
@@ -256,14 +255,3 @@ def face_box(landmarks: F64 | F32, side: int) -> tuple[slice, slice]:
     low = np.clip(np.floor(scaled.min(0)), 0, side - 1).astype(int)
     high = np.clip(np.ceil(scaled.max(0)), low + 1, side).astype(int)
     return np.s_[low[1] : high[1], low[0] : high[0]]
-
-
-def eye_opening(shape: F64) -> float:
-    """Return the mean distance between the lids of a canonical shape (478, 3)."""
-    gaps = [shape[low, 1] - shape[high, 1] for high, low in (LEFT_LID_GAP, RIGHT_LID_GAP)]
-    return float(np.mean(gaps))
-
-
-def lip_opening(shape: F64) -> float:
-    """Return the distance between the lips of a canonical shape (478, 3)."""
-    return float(shape[LIP_GAP[1], 1] - shape[LIP_GAP[0], 1])

@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from talkcodec import weights
-from talkcodec.analysis import Analyst, Choice, LayerConfig, Sample, eye_opening, lip_opening
+from talkcodec.analysis import Analyst, Choice, LayerConfig, Sample
 from talkcodec.bitstream import (
     MotionGroup,
     Reference,
@@ -42,6 +42,7 @@ from talkcodec.preprocess.window import CropWindow
 from talkcodec.reference.codec import CodecId, open_decoder, open_encoder
 from talkcodec.reference.policy import RefreshConfig, RefreshPolicy
 from talkcodec.render.measure import small_luma
+from talkcodec.render.patches import eye_gap, mouth_gap
 from talkcodec.scene import Drawing, LayerMemory, Scene
 from talkcodec.types import (
     CANVAS,
@@ -342,7 +343,7 @@ class Encoder:
         if sample is not None:
             self._waiting.append(sample)
             waited = (sample.tick - self._waiting[0].tick) / self.config.tick_rate
-            if waited < self.config.startup and eye_opening(self._shape(sample)) <= OPEN_EYES:
+            if waited < self.config.startup and eye_gap(self._shape(sample)) <= OPEN_EYES:
                 return []
         waiting, self._waiting = self._waiting, []
         best = max(range(len(waiting)), key=lambda index: self._quality(waiting[index]))
@@ -477,14 +478,14 @@ class Encoder:
     def _quality(self, sample: Sample) -> float:
         """Rank first references: open eyes, then a slightly open mouth, near the front."""
         shape = self._shape(sample)
-        eyes = min(eye_opening(shape) / OPEN_EYES, 1.0)
-        mouth = min(max(lip_opening(shape), 0.0) / 0.08, 1.0)
+        eyes = min(eye_gap(shape) / OPEN_EYES, 1.0)
+        mouth = min(mouth_gap(shape) / 0.08, 1.0)
         turn = float(np.linalg.norm((sample.state * self._model.steps)[:2]))
         return 2 * eyes + 0.5 * mouth - 0.5 * turn
 
     def _blinks(self, sample: Sample) -> bool:
         """Return whether the eyes are shut just now, by this face's own measure."""
-        opening = eye_opening(self._shape(sample))
+        opening = eye_gap(self._shape(sample))
         self._eyes = max(opening, self._eyes * 0.995)
         return opening < 0.55 * self._eyes
 

@@ -43,6 +43,8 @@ LIMITS = {
     "restorer": 400_000,
     "dense_motion": 4_000_000,
     "painter": 400_000,
+    "mouth": 1_500_000,
+    "eyes": 1_500_000,
 }
 
 _FORMATS = {

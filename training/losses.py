@@ -66,7 +66,7 @@ class LooksLoss:
         """DISTS (Ding et al. 2020), mean over the batch."""
         texture, structure = [], []
         for x, y in zip(found, wanted, strict=True):
-            x_mean, x_var, both = _Moments.apply(x, y)
+            x_mean, x_var, both = _Moments.apply(x, y)  # type: ignore[no-untyped-call]
             y_mean, y_var = _moments(y)
             means = x_mean.square() + y_mean.square()
             texture.append((2 * x_mean * y_mean + _STABLE) / (means + _STABLE))

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from talkcodec.errors import InputError
 from talkcodec.face.place import Place
-from talkcodec.media.sources import portrait_picture
+from talkcodec.media.sources import Track, portrait_picture
+from talkcodec.render.closeup import PARTS
 from talkcodec.render.engine import FORMATS, installed, open_engine
 from talkcodec.render.engine.signature import Array, Arrays
 from talkcodec.types import U8
@@ -69,8 +70,9 @@ def check_parity(
 def views(network: nn.Module, count: int) -> list[Arrays]:
     """Return ``count`` inputs of ``network``.
 
-    Pictures, bytes (1, 3, S, S), are of the portrait and its surroundings; other bytes are masks
-    (what is bright in them); numbers are smooth noise of about 1.
+    Pictures, bytes (1, 3, S, S), are of the portrait and its surroundings, parts of it those of
+    other motions; other bytes are masks (what is bright in them); numbers are smooth noise of
+    about 1.
 
     Raises:
         InputError: it takes an input of another kind.
@@ -87,20 +89,34 @@ def views(network: nn.Module, count: int) -> list[Arrays]:
 def _example(name: str, like: Tensor, portrait: U8, random: np.random.Generator) -> Array:
     """Return an input of the shape and type of ``like``."""
     shape = tuple(like.shape)
-    if len(shape) != 4 or shape[0] != 1 or shape[2] != shape[3]:
-        raise InputError(f"expected {name} of (1, C, S, S), found {shape}")
+    if len(shape) != 4 or shape[0] != 1:
+        raise InputError(f"expected {name} of (1, C, H, W), found {shape}")
     if like.dtype == torch.float32:
         coarse = torch.from_numpy(random.normal(0, 1, (1, shape[1], 8, 8)).astype(np.float32))
         smooth = nn.functional.interpolate(coarse, shape[2:], mode="bilinear")
         return smooth.numpy()
     if like.dtype != torch.uint8:
         raise InputError(f"expected {name} of bytes or float32, found {like.dtype}")
+    if name == "part":
+        return _part(portrait, shape[2:], random)
+    if shape[2] != shape[3]:
+        raise InputError(f"expected {name} of (1, C, S, S), found {shape}")
     if shape[1] == 3:
         return _view(portrait, shape[-1], random)
     masks = [
         np.where(_view(portrait, shape[-1], random)[:, :1] > 127, 255, 0) for _ in range(shape[1])
     ]
     return np.concatenate(masks, 1).astype(np.uint8)
+
+
+def _part(portrait: U8, size: tuple[int, ...], random: np.random.Generator) -> U8:
+    """Return planes of mouth or eyes, their landmarks moved about, told by others."""
+    part = next(part for part in PARTS if (part.height, part.width) == size)
+    one, other = (np.array(Track.load().portrait, np.float64) for _ in range(2))
+    for marks in (one, other):
+        marks[:, :2] += random.normal(0, 4, 2) + random.normal(0, 0.7, marks[:, :2].shape)
+    told = part.told(portrait, other)
+    return part.planes(portrait, one, part.box(one), told)[None]
 
 
 def _view(portrait: U8, side: int, random: np.random.Generator) -> U8:

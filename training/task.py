@@ -25,6 +25,8 @@ TASKS = {
     "detector": "training.tasks.detector:DetectorTask",
     "restorer": "training.tasks.restorer:RestorerTask",
     "generator": "training.tasks.generator:GeneratorTask",
+    "mouth": "training.tasks.closeup:MouthTask",
+    "eyes": "training.tasks.closeup:EyesTask",
 }
 
 

@@ -91,6 +91,32 @@ def generator(
     _train("generator", config, overrides or [], out, resume, max_minutes, as_json)
 
 
+@app.command()
+def mouth(
+    config: ConfigFile,
+    overrides: Set = None,
+    out: Out = None,
+    resume: Resume = False,
+    max_minutes: MaxMinutes = None,
+    as_json: Json = False,
+) -> None:
+    """Train the network that paints mouths, on restored references."""
+    _train("mouth", config, overrides or [], out, resume, max_minutes, as_json)
+
+
+@app.command()
+def eyes(
+    config: ConfigFile,
+    overrides: Set = None,
+    out: Out = None,
+    resume: Resume = False,
+    max_minutes: MaxMinutes = None,
+    as_json: Json = False,
+) -> None:
+    """Train the network that paints eyes, on restored references."""
+    _train("eyes", config, overrides or [], out, resume, max_minutes, as_json)
+
+
 def _train(
     task: str,
     path: Path,

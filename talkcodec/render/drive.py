@@ -32,32 +32,34 @@ def drive(landmarks: F64) -> U8:
     scale = DRIVE_SIDE / CANVAS
     # Far outside the canvas nothing is drawn, and fixed-point numbers end.
     points = np.clip(landmarks[:, :2] * scale - 0.5, -1000, 1000)
-    eyes = _polygons(points, RIGHT_EYE, LEFT_EYE)
-    irises = np.zeros_like(eyes)
-    for iris in (RIGHT_IRIS, LEFT_IRIS):
-        rim = points[list(iris)]
-        radius = float(np.linalg.norm(rim[1:] - rim[0], axis=1).mean())
-        _disc(irises, rim[0], min(radius, DRIVE_SIDE))
-    return np.stack(
-        [
-            _polygons(points, LIPS_INNER),
-            _polygons(points, LIPS_OUTER),
-            eyes,
-            np.minimum(irises, eyes),
-            _polygons(points, OVAL),
-        ]
+    openings, irises = eyes(points, DRIVE_SIDE, DRIVE_SIDE)
+    lips_inner, lips_outer, face = (
+        polygons(points, DRIVE_SIDE, DRIVE_SIDE, part) for part in (LIPS_INNER, LIPS_OUTER, OVAL)
     )
+    return np.stack([lips_inner, lips_outer, openings, irises, face])
 
 
-def _polygons(points: F64, *outlines: tuple[int, ...]) -> U8:
-    out = np.zeros((DRIVE_SIDE, DRIVE_SIDE), np.uint8)
+def polygons(points: F64, width: int, height: int, *outlines: tuple[int, ...]) -> U8:
+    """Return the insides of ``outlines`` of ``points`` (478, 2), pixels: uint8 (height, width)."""
+    out = np.zeros((height, width), np.uint8)
     for outline in outlines:
         corners = np.rint(points[list(outline)] * (1 << _SHIFT)).astype(np.int32)
         cv2.fillPoly(out, [corners], 255, lineType=cv2.LINE_AA, shift=_SHIFT)
     return out
 
 
-def _disc(out: U8, centre: F64, radius: float) -> None:
-    x, y = np.rint(centre * (1 << _SHIFT)).astype(int).tolist()
+def eyes(points: F64, width: int, height: int) -> tuple[U8, U8]:
+    """Return the openings between the lids, and the irises as far as the lids let them be seen."""
+    openings = polygons(points, width, height, RIGHT_EYE, LEFT_EYE)
+    irises = np.zeros_like(openings)
+    for iris in (RIGHT_IRIS, LEFT_IRIS):
+        _disc(irises, points[list(iris)])
+    return openings, np.minimum(irises, openings)
+
+
+def _disc(out: U8, iris: F64) -> None:
+    """Fill the disc of an ``iris``, (5, 2): its centre and four points of its rim, in pixels."""
+    radius = min(float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean()), max(out.shape))
+    x, y = np.rint(iris[0] * (1 << _SHIFT)).astype(int).tolist()
     size = max(round(radius * (1 << _SHIFT)), 1)
     cv2.circle(out, (x, y), size, 255, -1, lineType=cv2.LINE_AA, shift=_SHIFT)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learned renderer: the geometric warp, corrected and painted over by three small networks.
+"""The learned renderer: the geometric warp, corrected and painted over by five small networks.
 
 A reference is restored once, when it is first drawn from; per frame the dense-motion network
-corrects the flow outside the face, OpenCV warps the restored reference, and the painter adds what
-no warp brings. At 512² the networks work at 256² all the same: what the painter adds is scaled up
-and laid over the warp of the full reference, whose texture stays.
+corrects the flow outside the face, OpenCV warps the restored reference, the painter adds what no
+warp brings, and mouth and eyes are painted by networks of their own. At 512² the networks work at
+256² all the same: what they add is scaled up and laid over the warp of the full reference, whose
+texture stays.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from talkcodec import weights
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.motion.shape import ShapeModel
+from talkcodec.render.closeup import PARTS, Part
 from talkcodec.render.engine import EngineName, Precision
 from talkcodec.render.engine.signature import Arrays
 from talkcodec.render.field import FieldConfig
@@ -32,7 +34,7 @@ from talkcodec.render.geometric import (
 )
 from talkcodec.render.mesh import Topology
 from talkcodec.render.restore import Restorer
-from talkcodec.render.staging import Staged, stage
+from talkcodec.render.staging import Staged, stage, told_by
 from talkcodec.types import CANVAS, F32, U8
 
 
@@ -50,7 +52,7 @@ class Doubt:
 class GeneratedRenderer:
     """Draws targets from references. Keeps restored references; belongs to one thread at a time.
 
-    ``engine``: of the networks, one core. Loading them takes some 0.1 s. ``beyond``: of the warp.
+    ``engine``: of the networks, one core. Loading them takes some 0.2 s. ``beyond``: of the warp.
     """
 
     def __init__(
@@ -67,7 +69,11 @@ class GeneratedRenderer:
         self._restorer = Restorer(engine, precision)
         self._motion = weights.open_network("dense_motion", engine, precision)
         self._painter = weights.open_network("painter", engine, precision)
+        self._parts = {
+            part.name: weights.open_network(part.name, engine, precision) for part in PARTS
+        }
         self._restored: dict[int, tuple[U8, ReferenceView]] = {}
+        self._told: dict[str, tuple[ReferenceView, U8]] = {}  # by part, of the last one asked
         self.doubt: Doubt | None = None
 
     def flow(self, target: Target, reference: ReferenceView, layers: Sequence[Layer] = ()) -> Flow:
@@ -88,7 +94,7 @@ class GeneratedRenderer:
         with self._stopwatch.stage("restore"):
             views = self._views([primary, *bank])
         with self._stopwatch.stage("flow"):
-            staged = stage(self._geometric, target, views[0], views[1:], layers)
+            staged = stage(self._geometric, target, views[0], views[1:], layers, told=self._told_by)
         with self._stopwatch.stage("generate"):
             moved = self._motion.run(
                 {
@@ -100,14 +106,16 @@ class GeneratedRenderer:
         with self._stopwatch.stage("compose"):
             warped = self._warped(views[0], staged, moved["correction"][0])
         with self._stopwatch.stage("generate"):
-            picture = self._paint(warped, staged, moved["features"])
+            painted = self._paint(warped, staged, moved["features"])
+            picture = self._with_parts(painted, warped, staged)
         whole, face = np.exp(np.clip(moved["doubt"][0].astype(np.float64), -3, 6)).tolist()
         self.doubt = Doubt(whole, face)
         return picture
 
     def close(self) -> None:
         """Release the networks. Closing twice does nothing."""
-        for network in (self._restorer, self._motion, self._painter):
+        self._restorer.close()
+        for network in (self._motion, self._painter, *self._parts.values()):
             network.close()
 
     def _views(self, views: Sequence[ReferenceView]) -> list[ReferenceView]:
@@ -132,7 +140,7 @@ class GeneratedRenderer:
         )
         field = staged.field + shift * staged.outside[..., None]
         moved = resample(view.picture, field)
-        moved[staged.patched] = staged.warped[staged.patched]
+        cv2.copyTo(staged.warped, staged.patched.view(np.uint8), moved)
         return moved
 
     def _paint(self, warped: U8, staged: Staged, features: F32) -> U8:
@@ -150,6 +158,19 @@ class GeneratedRenderer:
             change = np.ascontiguousarray(painted - small)
             painted = warped + cv2.resize(change, (side, side), interpolation=cv2.INTER_LINEAR)
         return np.asarray(np.clip(np.rint(painted), 0, 255), np.uint8)
+
+    def _with_parts(self, painted: U8, warped: U8, staged: Staged) -> U8:
+        for seen in staged.parts:
+            change = self._parts[seen.part.name].run({"part": seen.planes[None]})["change"][0]
+            painted = seen.part.replaced(painted, warped, change, seen.box)
+        return painted
+
+    def _told_by(self, part: Part, view: ReferenceView) -> U8:
+        """Return what ``view`` tells of ``part``: the same for as long as it is drawn from."""
+        found = self._told.get(part.name)
+        if found is None or found[0] is not view:
+            found = self._told[part.name] = view, told_by(part, view)
+        return found[1]
 
 
 def _planes(picture: U8) -> U8:

@@ -17,11 +17,13 @@ from talkcodec.motion.landmarks import (
     EYELIDS,
     IRISES,
     LEFT_EYE,
+    LEFT_LID_GAP,
     LIP_GAP,
     LIPS,
     LIPS_INNER,
     LIPS_OUTER,
     RIGHT_EYE,
+    RIGHT_LID_GAP,
 )
 from talkcodec.types import CANVAS, F32, F64, U8, Bool
 
@@ -94,6 +96,12 @@ def blend(base: U8, patch: U8, mask: F32) -> U8:
 def mouth_gap(shape: F64) -> float:
     """Return how far the lips of a canonical shape (478, 3) are apart, never below 0."""
     return max(float(shape[LIP_GAP[1], 1] - shape[LIP_GAP[0], 1]), 0.0)
+
+
+def eye_gap(shape: F64) -> float:
+    """Return the mean distance between the lids of a canonical shape (478, 3)."""
+    gaps = [shape[low, 1] - shape[high, 1] for high, low in (LEFT_LID_GAP, RIGHT_LID_GAP)]
+    return float(np.mean(gaps))
 
 
 def darken_mouth(picture: U8, landmarks: F64, shown: float, wanted: float) -> U8:

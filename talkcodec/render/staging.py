@@ -7,12 +7,13 @@ when it was trained.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from talkcodec.render.closeup import MOUTH_PART, PARTS, Part, shrunk
 from talkcodec.render.drive import DRIVE_SIDE, drive
 from talkcodec.render.field import rim_distance
 from talkcodec.render.geometric import (
@@ -24,10 +25,26 @@ from talkcodec.render.geometric import (
     resample,
 )
 from talkcodec.render.layer import outside_weight
-from talkcodec.types import F32, U8, Bool
+from talkcodec.render.patches import eye_gap, mouth_gap
+from talkcodec.types import F32, F64, U8, Bool
 
 #: Side of the flow that networks see; they are given it in units of 16, to be about 1.
 INPUT_SIDE, INPUT_UNIT = 64, 16.0
+
+
+#: What a reference tells of a part.
+Told = Callable[[Part, ReferenceView], U8]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the network of ``part`` is given: ``planes``, uint8 (9, height, width); ``box``: float64
+    (2, 3), from its pixels to canvas units.
+    """
+
+    part: Part
+    planes: U8
+    box: F64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +55,8 @@ class Staged:
     that is mended, painted or comes from other references. ``field``: float32 (128, 128, 2), the
     flow that it was warped with, canvas units; ``outside``: float32 (128, 128), where the flow may
     be corrected. ``small``: uint8 (128, 128, 3); ``drive``: uint8 (5, 128, 128); ``flow``: float32
-    (3, 64, 64): the inputs of ``MotionNet``.
+    (3, 64, 64): the inputs of ``MotionNet``. ``parts``: inputs of the networks that
+    look at a part closely.
     """
 
     warped: U8
@@ -48,6 +66,7 @@ class Staged:
     small: U8
     drive: U8
     flow: F32
+    parts: tuple[Seen, ...]
 
 
 def stage(
@@ -56,17 +75,27 @@ def stage(
     primary: ReferenceView,
     bank: Sequence[ReferenceView] = (),
     layers: Sequence[Layer] = (),
+    *,
+    parts: Sequence[Part] = PARTS,
+    told: Told | None = None,
 ) -> Staged:
-    """Draw ``target`` geometrically and gather what the networks need."""
+    """Draw ``target`` geometrically and gather what the networks need.
+
+    ``parts``: that are looked at closely; ``told``: ``told_by``, or what remembers its answers.
+    """
     flow = renderer.flow(target, primary, layers)
     plain = resample(primary.picture, flow.field)
     warped = renderer.patched(plain, target, primary, bank, flow)
-    patched = np.asarray((warped != plain).any(-1), np.bool_)
+    # OpenCV: ten times as fast as numpy's any() over three channels.
+    red, green, blue = cv2.split(cv2.absdiff(warped, plain))
+    patched = np.asarray(cv2.bitwise_or(cv2.bitwise_or(red, green), blue) > 0, np.bool_)
     size = (DRIVE_SIDE, DRIVE_SIDE)
     small = cv2.resize(warped, size, interpolation=cv2.INTER_AREA)
     size = (INPUT_SIDE, INPUT_SIDE)
     coarse = cv2.resize(flow.field, size, interpolation=cv2.INTER_AREA) / INPUT_UNIT
     distance = np.minimum(rim_distance(target.landmarks, INPUT_SIDE), 2)
+    views = (primary, *bank)
+    canvas = shrunk(warped) if parts else warped
     return Staged(
         warped,
         patched,
@@ -75,4 +104,25 @@ def stage(
         np.asarray(small, np.uint8),
         drive(target.landmarks),
         np.stack([coarse[..., 0], coarse[..., 1], distance]).astype(np.float32),
+        tuple(_seen(part, canvas, target, views, told or told_by) for part in parts),
     )
+
+
+def teller(part: Part, views: Sequence[ReferenceView]) -> ReferenceView:
+    """Return which of ``views`` tells most of ``part``: see ``talkcodec.render.closeup``."""
+    if part is MOUTH_PART:
+        return max(views, key=lambda view: mouth_gap(view.shape))
+    return min(views, key=lambda view: eye_gap(view.shape))
+
+
+def told_by(part: Part, view: ReferenceView) -> U8:
+    """Return what ``view`` tells of ``part``, uint8 (4, height, width)."""
+    return part.told(view.picture, view.landmarks)
+
+
+def _seen(
+    part: Part, picture: U8, target: Target, views: Sequence[ReferenceView], told: Told
+) -> Seen:
+    box = part.box(target.landmarks)
+    planes = part.planes(picture, target.landmarks, box, told(part, teller(part, views)))
+    return Seen(part, planes, box)

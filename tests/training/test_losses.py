@@ -15,7 +15,7 @@ from talkcodec.metrics.lpips import Lpips
 from talkcodec.types import U8
 from training.discriminators import Discriminators, fooling_loss, matching_loss, verdict_loss
 from training.judges import LandmarkLoss, cut
-from training.losses import LooksLoss
+from training.losses import LooksLoss, _Moments
 from training.tasks.driven import looked_at, planes
 
 
@@ -103,3 +103,14 @@ def test_discriminators_learn_and_the_generator_hears_of_it() -> None:
     heard.backward()  # type: ignore[no-untyped-call]
     assert drawn.grad is not None
     assert float(drawn.grad.abs().sum()) > 0
+
+
+def test_moments_have_the_gradients_that_autograd_would_find() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 5, 6, dtype=torch.double, requires_grad=True)
+    y = torch.randn(2, 3, 5, 6, dtype=torch.double)
+    mean, variance, both = _Moments.apply(x, y)  # type: ignore[no-untyped-call]
+    assert torch.allclose(mean, x.mean((2, 3)))
+    assert torch.allclose(variance, x.var((2, 3), correction=0))
+    assert torch.allclose(both, (x * y).mean((2, 3)) - mean * y.mean((2, 3)))
+    assert torch.autograd.gradcheck(lambda x: _Moments.apply(x, y), (x,))  # type: ignore[no-untyped-call]

@@ -13,6 +13,7 @@ import pytest
 from talkcodec import weights
 from talkcodec.bench.source import Source
 from talkcodec.metrics.base import Clip
+from talkcodec.motion.landmarks import IRISES, LIPS
 from talkcodec.render.generated import GeneratedRenderer
 from talkcodec.render.geometric import GeometricRenderer
 from talkcodec.types import U8
@@ -43,6 +44,18 @@ def test_with_no_network_it_is_the_geometric_picture_and_with_all_the_generated_
 )
 def test_every_part_changes_the_picture(name: str) -> None:
     assert not np.array_equal(drawn(name), drawn("warp"))
+
+
+def test_without_mouth_or_eyes_only_their_places_differ() -> None:
+    rows = ("all but mouth and eyes", "all but mouth", "all but eyes")
+    bare, eyes, mouth = (drawn(name).astype(int) for name in rows)
+    at_lips, at_eyes = (
+        round(float(TARGET.landmarks[list(part), 1].mean())) for part in (LIPS, IRISES)
+    )
+    for changed, above in ((eyes, True), (mouth, False)):
+        off = np.abs(changed - bare).sum((1, 2))
+        assert off[:at_eyes].any() == above
+        assert off[at_lips:].any() != above
 
 
 def test_the_original_is_found_among_the_frames() -> None:

@@ -25,6 +25,8 @@ QUICK = {
     "detector": ["task.validate_pictures=50"],
     "restorer": ["task.validate_references=2", "task.side=32"],
     "generator": ["task.validate_groups=2", "task.side=32"],
+    "mouth": ["task.validate_groups=2"],
+    "eyes": ["task.validate_groups=2"],
 }
 
 
@@ -47,6 +49,8 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "detector": make_frames,
     "restorer": make_coded,
     "generator": make_restored,
+    "mouth": make_restored,
+    "eyes": make_restored,
 }
 
 
@@ -59,7 +63,9 @@ def _one_thread() -> Iterator[None]:
 
 
 def test_there_are_configurations() -> None:
-    assert {"tracker", "detector", "restorer", "generator"} <= {path.stem for path in SHIPPED}
+    assert {"tracker", "detector", "restorer", "generator", "mouth", "eyes"} <= {
+        p.stem for p in SHIPPED
+    }
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -15,6 +15,8 @@ LIMITS = {
     "restorer": 150_000,
     "dense_motion": 1_500_000,
     "painter": 50_000,
+    "mouth": 1_300_000,
+    "eyes": 1_300_000,
 }
 NETWORKS = tuple(f"{name}{suffix}" for name in LIMITS for suffix in (".onnx", ".safetensors"))
 TABLES = ("motion.safetensors", "tables.safetensors", "topology.safetensors")

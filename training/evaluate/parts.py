@@ -42,7 +42,10 @@ PARTS: dict[str, tuple[str, ...]] = {
     "restorer, motion": ("restorer", "motion"),
     "restorer, painter": ("restorer", "painter"),
     "motion, painter": ("motion", "painter"),
-    "all": ("restorer", "motion", "painter"),
+    "all but mouth and eyes": ("restorer", "motion", "painter"),
+    "all but mouth": ("restorer", "motion", "painter", "eyes"),
+    "all but eyes": ("restorer", "motion", "painter", "mouth"),
+    "all": ("restorer", "motion", "painter", "mouth", "eyes"),
     "original": ("original",),
 }
 #: Frames between two that are scored.
@@ -54,14 +57,14 @@ class Partial(GeneratedRenderer):
 
     def __init__(self, parts: Sequence[str], source: Source) -> None:
         super().__init__(weights.shape_model(), weights.topology())
-        self._parts = parts
+        self._chosen = parts
         self._frames = source.clip.frames
         self._originals: dict[int, tuple[U8, U8]] = {}
 
     def _views(self, views: Sequence[ReferenceView]) -> list[ReferenceView]:
-        if "original" in self._parts:
+        if "original" in self._chosen:
             return [replace(view, picture=self._original(view.picture)) for view in views]
-        return super()._views(views) if "restorer" in self._parts else list(views)
+        return super()._views(views) if "restorer" in self._chosen else list(views)
 
     def _original(self, picture: U8) -> U8:
         """Return the source frame that ``picture`` was coded from: the nearest."""
@@ -72,12 +75,16 @@ class Partial(GeneratedRenderer):
         return found[1]
 
     def _warped(self, view: ReferenceView, staged: Staged, correction: F32) -> U8:
-        if "motion" not in self._parts:
+        if "motion" not in self._chosen:
             correction = np.zeros_like(correction)
         return super()._warped(view, staged, correction)
 
     def _paint(self, warped: U8, staged: Staged, features: F32) -> U8:
-        return super()._paint(warped, staged, features) if "painter" in self._parts else warped
+        return super()._paint(warped, staged, features) if "painter" in self._chosen else warped
+
+    def _with_parts(self, painted: U8, warped: U8, staged: Staged) -> U8:
+        chosen = tuple(seen for seen in staged.parts if seen.part.name in self._chosen)
+        return super()._with_parts(painted, warped, replace(staged, parts=chosen))
 
 
 def measure(source: Source) -> dict[str, dict[str, float]]:

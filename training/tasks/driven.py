@@ -8,6 +8,7 @@ and fitted, and the picture is staged by the renderer's own code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -18,6 +19,7 @@ from talkcodec.errors import InputError
 from talkcodec.face.place import Place
 from talkcodec.motion.fit import fit_identity, fit_state, neutral_shape
 from talkcodec.motion.landmarks import EYELIDS, LIPS
+from talkcodec.render.closeup import Part
 from talkcodec.render.geometric import GeometricRenderer, Layer, ReferenceView, Target
 from talkcodec.render.layer import fit_layer, outside_weight
 from talkcodec.render.measure import FlowMeter, small_luma
@@ -56,18 +58,19 @@ class Group:
 
 
 class Stager:
-    """Makes groups from a store. Not thread-safe.
+    """Makes groups from a store. Not thread-safe. ``parts``: that are looked at closely.
 
     Raises ``InputError`` if its references have not been restored.
     """
 
-    def __init__(self, store: CodedStore) -> None:
+    def __init__(self, store: CodedStore, parts: Sequence[Part] = ()) -> None:
         if store.restored is None:
             raise InputError("expected restored references: python -m training.coded … --restore")
         self._coded, self._restored = store, store.restored
         self._model = weights.shape_model()
         self._renderer = GeometricRenderer(self._model, weights.topology())
         self._meter = FlowMeter()
+        self._parts = parts
 
     def group(self, rows: I32, frames: I32, layered: Bool) -> Group:
         """Draw ``frames`` of the store from the reference ``rows[0]``, patched from the others.
@@ -89,7 +92,7 @@ class Stager:
         truth, primary = self._frame(frame), views[0]
         target = Target.make(self._state(frame, neutral), neutral, self._model)
         layers = [self._layer(truth, target, primary)] if layered else []
-        staged = stage(self._renderer, target, primary, views, layers)
+        staged = stage(self._renderer, target, primary, views, layers, parts=self._parts)
         points = target.landmarks[:, :2]
         mouth, eyes = points[list(LIPS)].mean(0), points[list(EYELIDS)].mean(0)
         face = looked_at(Place.around(self._marks(frame)))
@@ -205,6 +208,22 @@ def _mirrored(s: Staged) -> Staged:
         _flip(s.small),
         np.ascontiguousarray(s.drive[..., ::-1]),
         flow,
+        tuple(
+            replace(
+                seen,
+                planes=np.ascontiguousarray(seen.planes[..., ::-1]),
+                box=mirrored_box(seen.box, seen.part.width),
+            )
+            for seen in s.parts
+        ),
+    )
+
+
+def mirrored_box(box: F64, width: int) -> F64:
+    """Return where a crop ``box`` (2, 3) of a picture is in its mirror image, mirrored itself."""
+    far = box[:, :2] @ (width, 0) + box[:, 2]  # what was the crop's right edge is its left
+    return np.array(
+        [[box[0, 0], -box[0, 1], CANVAS - far[0]], [-box[1, 0], box[1, 1], far[1]]], np.float64
     )
 
 
@@ -236,11 +255,28 @@ def toned(group: Group, random: np.random.Generator) -> Group:
         replace(
             f,
             truth=tone(f.truth),
-            staged=replace(f.staged, warped=tone(f.staged.warped), small=tone(f.staged.small)),
+            staged=replace(
+                f.staged,
+                warped=tone(f.staged.warped),
+                small=tone(f.staged.small),
+                parts=tuple(
+                    replace(seen, planes=toned_planes(seen.planes, curve))
+                    for seen in f.staged.parts
+                ),
+            ),
         )
         for f in group.frames
     )
     return Group(tone(group.reference), frames, group.window)
+
+
+def toned_planes(part: U8, curve: U8) -> U8:
+    """Return a part's planes (9, H, W) in the light of ``curve``: both pictures, not the masks."""
+    out = part.copy()
+    for first in (0, 5):
+        picture = np.ascontiguousarray(out[first : first + 3].transpose(1, 2, 0))
+        out[first : first + 3] = toned_by(picture, curve).transpose(2, 0, 1)
+    return out
 
 
 def planes(pictures: list[U8]) -> U8:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from talkcodec.metrics.base import Clip
 from talkcodec.metrics.dists import Dists
 from talkcodec.metrics.lpips import Lpips
+from talkcodec.render.closeup import Part
 from talkcodec.types import F64, U8
 from training.coded import CodedStore
 from training.tasks.driven import Driven, Group, Stager, collate
@@ -20,12 +22,15 @@ from training.tasks.driven import Driven, Group, Stager, collate
 _MOUTH, _EYES = (64, 48), (88, 32)
 
 
-def fixed_groups(store: CodedStore, count: int, frames: int = 2) -> list[Group]:
+def fixed_groups(
+    store: CodedStore, count: int, frames: int = 2, parts: Sequence[Part] = ()
+) -> list[Group]:
     """Return the same ``count`` groups every time, from clips all over the store.
 
-    Each has two references, its clip's first and another, and is drawn from the first.
+    Each has two references, its clip's first and another, and is drawn from the first. ``parts``:
+    that are looked at closely.
     """
-    stager = Stager(store)
+    stager = Stager(store, parts)
     clips = np.array(sorted(store.of_clip))
     clips = clips[np.linspace(0, len(clips) - 1, count).astype(int)]
     groups = []

@@ -28,6 +28,8 @@ NETWORKS = {
     "restorer": "talkcodec.models.restorer:RestorerNet",
     "dense_motion": "talkcodec.models.generator:MotionNet",
     "painter": "talkcodec.models.generator:PainterNet",
+    "mouth": "talkcodec.models.closeup:MouthNet",
+    "eyes": "talkcodec.models.closeup:EyesNet",
     "generator": "talkcodec.models.generator:GeneratorNet",
 }
 _KEY = "talkcodec"  # of the JSON in the metadata
