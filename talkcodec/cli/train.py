@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,82 +40,33 @@ MaxMinutes = Annotated[
 ]
 
 
-@app.command()
-def tracker(
-    config: ConfigFile,
-    overrides: Set = None,
-    out: Out = None,
-    resume: Resume = False,
-    max_minutes: MaxMinutes = None,
-    as_json: Json = False,
-) -> None:
-    """Train the face tracker's network."""
-    _train("tracker", config, overrides or [], out, resume, max_minutes, as_json)
+#: What can be trained, and what its command says of it.
+TRAINED = {
+    "tracker": "Train the face tracker's network.",
+    "detector": "Train the face detector's network.",
+    "restorer": "Train the network that restores decoded references.",
+    "generator": "Train the generator: motion and painter, on restored references.",
+    "mouth": "Train the network that paints mouths, on restored references.",
+    "eyes": "Train the network that paints eyes, on restored references.",
+}
 
 
-@app.command()
-def detector(
-    config: ConfigFile,
-    overrides: Set = None,
-    out: Out = None,
-    resume: Resume = False,
-    max_minutes: MaxMinutes = None,
-    as_json: Json = False,
-) -> None:
-    """Train the face detector's network."""
-    _train("detector", config, overrides or [], out, resume, max_minutes, as_json)
+def _command(task: str) -> Callable[..., None]:
+    def command(
+        config: ConfigFile,
+        overrides: Set = None,
+        out: Out = None,
+        resume: Resume = False,
+        max_minutes: MaxMinutes = None,
+        as_json: Json = False,
+    ) -> None:
+        _train(task, config, overrides or [], out, resume, max_minutes, as_json)
+
+    return command
 
 
-@app.command()
-def restorer(
-    config: ConfigFile,
-    overrides: Set = None,
-    out: Out = None,
-    resume: Resume = False,
-    max_minutes: MaxMinutes = None,
-    as_json: Json = False,
-) -> None:
-    """Train the network that restores decoded references."""
-    _train("restorer", config, overrides or [], out, resume, max_minutes, as_json)
-
-
-@app.command()
-def generator(
-    config: ConfigFile,
-    overrides: Set = None,
-    out: Out = None,
-    resume: Resume = False,
-    max_minutes: MaxMinutes = None,
-    as_json: Json = False,
-) -> None:
-    """Train the generator: motion and painter, on restored references."""
-    _train("generator", config, overrides or [], out, resume, max_minutes, as_json)
-
-
-@app.command()
-def mouth(
-    config: ConfigFile,
-    overrides: Set = None,
-    out: Out = None,
-    resume: Resume = False,
-    max_minutes: MaxMinutes = None,
-    as_json: Json = False,
-) -> None:
-    """Train the network that paints mouths, on restored references."""
-    _train("mouth", config, overrides or [], out, resume, max_minutes, as_json)
-
-
-@app.command()
-def eyes(
-    config: ConfigFile,
-    overrides: Set = None,
-    out: Out = None,
-    resume: Resume = False,
-    max_minutes: MaxMinutes = None,
-    as_json: Json = False,
-) -> None:
-    """Train the network that paints eyes, on restored references."""
-    _train("eyes", config, overrides or [], out, resume, max_minutes, as_json)
+for _task, _told in TRAINED.items():
+    app.command(_task, help=_told)(_command(_task))
 
 
 def _train(

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from talkcodec.metrics.base import Clip
-from talkcodec.metrics.dists import Dists
-from talkcodec.metrics.lpips import Lpips
 from talkcodec.models.closeup import CloseupNet, EyesNet, MouthNet
 from talkcodec.motion.landmarks import (
     IRISES,
@@ -34,6 +31,7 @@ from training.store import check_apart
 from training.task import Batch
 from training.tasks.driven import Group, Stager, mirrored, planes, toned
 from training.tasks.generated import fixed_groups
+from training.tasks.looks import looks_losses, looks_scores
 
 #: Rows of the image grid.
 _ROWS = 12
@@ -67,7 +65,7 @@ class CloseupOptions:
     widths: tuple[int, int, int] = (32, 64, 96)
 
 
-class CloseupTask:
+class CloseupTask(ABC):
     """A ``Task`` of one turn, named after the part."""
 
     Options = CloseupOptions
@@ -105,9 +103,9 @@ class CloseupTask:
         return self._train.chances(self.options.evenness)
 
     @cached_property
+    @abstractmethod
     def _interest(self) -> F64:
         """How often each frame of a clip is to be drawn, (N,)."""
-        raise NotImplementedError
 
     def _gaps(self, *pairs: tuple[int, int]) -> F64:
         """How far apart landmarks are in every frame, in distances between the irises: (N,)."""
@@ -142,16 +140,8 @@ class CloseupTask:
 
     def losses(self, turn: str, batch: Batch, step: int) -> dict[str, Tensor]:
         del turn, step
-        drawn, truth = _drawn(self._network, batch["part"]), batch["truth"].float()
-        looks = self._looks(drawn, truth)
-        terms = {
-            "near": (drawn - truth).abs().mean(),
-            "dists": looks.dists,
-            "features": looks.features,
-            "lpips": looks.lpips,
-        }
-        weighed = [getattr(self.options, name) * value for name, value in terms.items()]
-        return {"loss": torch.stack(weighed).sum(), **terms}
+        drawn = _drawn(self._network, batch["part"])
+        return looks_losses(self._looks, self.options, drawn, batch["truth"].float())
 
     @cached_property
     def _fixed(self) -> Batch:
@@ -160,17 +150,7 @@ class CloseupTask:
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Score: mean ratio to the warp's of LPIPS, DISTS and mean difference; ``warp_``: its."""
-        truth = _pictures(self._fixed["truth"])
-        scorers = [metric.against(Clip(truth, Fraction(1))) for metric in (Lpips(), Dists())]
-        found: dict[str, float] = {}
-        for prefix, shown in self._both(network).items():
-            clip = Clip(shown, Fraction(1))
-            for scorer in scorers:
-                scores = scorer.score(clip)
-                found |= {f"{prefix}{name}": float(v.mean()) for name, v in scores.items()}
-            pairs = zip(shown, truth, strict=True)
-            off = [np.abs(a.astype(np.float32) - b).mean() for a, b in pairs]
-            found[f"{prefix}near"] = float(np.mean(off))
+        found = looks_scores(self._both(network), _pictures(self._fixed["truth"]))
         ratios = [found[name] / found[f"warp_{name}"] for name in ("lpips", "dists", "near")]
         return {"score": float(np.mean(ratios)), **found}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from talkcodec.metrics.base import Clip
-from talkcodec.metrics.dists import Dists
-from talkcodec.metrics.lpips import Lpips
 from talkcodec.models.restorer import SIDE, RestorerNet
 from talkcodec.types import F64, U8
 from training.checkpoint import begin_from
@@ -29,6 +25,7 @@ from training.losses import LooksLoss
 from training.store import check_apart
 from training.task import Batch
 from training.tasks.driven import planes, tone_curve, toned_by
+from training.tasks.looks import looks_losses, looks_scores
 
 #: Rows of the image grid.
 _ROWS = 8
@@ -117,16 +114,8 @@ class RestorerTask:
 
     def losses(self, turn: str, batch: Batch, step: int) -> dict[str, Tensor]:
         del turn, step
-        restored, original = self._network(batch["coded"]).float(), batch["original"].float()
-        looks = self._looks(restored, original)
-        terms = {
-            "near": (restored - original).abs().mean(),
-            "dists": looks.dists,
-            "features": looks.features,
-            "lpips": looks.lpips,
-        }
-        weighed = [getattr(self.options, name) * value for name, value in terms.items()]
-        return {"loss": torch.stack(weighed).sum(), **terms}
+        restored = self._network(batch["coded"]).float()
+        return looks_losses(self._looks, self.options, restored, batch["original"].float())
 
     @cached_property
     def _pairs(self) -> list[tuple[U8, U8]]:
@@ -140,21 +129,11 @@ class RestorerTask:
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Score: mean ratio of LPIPS and DISTS to the coded pictures', which begin ``coded_``."""
-        truth = Clip([original for _, original in self._pairs], Fraction(1))
-        scorers = [metric.against(truth) for metric in (Lpips(), Dists(fast=True))]
         shown = {
             "coded_": [coded for coded, _ in self._pairs],
             "": [_shown(network, coded) for coded, _ in self._pairs],
         }
-        found: dict[str, float] = {}
-        for prefix, pictures in shown.items():
-            clip = Clip(pictures, Fraction(1))
-            for scorer in scorers:
-                scores = scorer.score(clip)
-                found |= {f"{prefix}{name}": float(v.mean()) for name, v in scores.items()}
-            pairs = zip(pictures, self._pairs, strict=True)
-            off = [np.abs(a.astype(np.float32) - b).mean() for a, (_, b) in pairs]
-            found[f"{prefix}near"] = float(np.mean(off))
+        found = looks_scores(shown, [original for _, original in self._pairs], fast=True)
         ratios = [found[name] / found[f"coded_{name}"] for name in ("lpips", "dists")]
         return {"score": float(np.mean(ratios)), **found}
 
