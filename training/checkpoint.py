@@ -87,6 +87,17 @@ def begin_from(path: Path, network: nn.Module) -> None:
         raise InputError(f"expected weights to begin from in {path}, found {told}") from None
 
 
+def begin_from_parts(folder: Path, network: nn.Module) -> None:
+    """Load the parts of ``network`` with what ships of each in ``folder``: folded weights.
+
+    Raises:
+        InputError: one is missing there, or of another size.
+    """
+    parts: Mapping[str, nn.Module] = network.parts()  # type: ignore[operator]
+    for name, part in parts.items():
+        begin_from(folder / f"{name}.safetensors", part)
+
+
 def checkpoints(run: Path) -> list[Path]:
     """Return the checkpoints in ``run``, oldest first."""
     return sorted((run / "checkpoints").glob("step-*"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Normalisation folded into the convolutions before it.
+"""Normalisation folded into the convolutions before it, and unfolded to train on.
 
 A folded network has the same parts and arguments as before, so that whoever builds it by name can
 load it: its BatchNorms add a bias and do nothing else.
@@ -8,6 +8,7 @@ load it: its BatchNorms add a bias and do nothing else.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,38 @@ def without_norms(network: nn.Module, pairs: dict[str, str]) -> nn.Module:
         conv.bias = norm.bias
         bare.set_submodule(norm_name, nn.Identity())
     return bare
+
+
+@torch.no_grad()
+def unfold(network: nn.Module, run: Callable[[], object]) -> None:
+    """Give the BatchNorms of a folded ``network`` the statistics of what passes through them.
+
+    In eval mode it computes what it did; in training it does nearly so, and can go on: folded,
+    it would divide by deviations that nobody has taken out. ``run``: shows it a batch.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+
+    def note(norm: nn.Module, given: tuple[Tensor]) -> None:
+        x = given[0].float()
+        seen[norm] = (x.mean((0, 2, 3)), x.var((0, 2, 3)))
+
+    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
+    was_training = network.training
+    network.eval()
+    run()
+    network.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    for norm, (mean, variance) in seen.items():
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        old = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.bias.add_((mean - norm.running_mean) * old)
+        norm.weight.copy_(old * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
 
 
 def _pairs(network: nn.Module) -> dict[str, str]:

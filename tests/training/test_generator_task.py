@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from talkcodec import weights
 from talkcodec.errors import InputError
 from talkcodec.models.generator import GeneratorNet, warp
 from talkcodec.reference.av1 import INTER_QUALITY, KEY_QUALITY
@@ -188,3 +190,31 @@ def test_a_run_may_begin_from_another_ones_weights(folder: Path, tmp_path: Path)
         build(folder, start=str(tmp_path / BEST), width=6).networks()
     with pytest.raises(InputError, match=r"^expected weights to begin from in .*, found "):
         build(folder, start=str(tmp_path / "nothing")).networks()
+
+
+def test_a_run_may_begin_from_what_ships(folder: Path) -> None:
+    """Folded networks have no statistics left to train with; they are given those of its data."""
+    shipped = {"widths": [24, 48, 80], "width": 16, "start": str(weights.FOLDER)}
+    task = build(folder, **shipped)
+    begun = task.networks()["generator"]
+    plain = build(folder, **shipped | {"start": ""}).networks()["generator"]
+    for name, part in plain.parts().items():  # type: ignore[operator]
+        part.load_state_dict(load_file(weights.FOLDER / f"{name}.safetensors"))
+    batch = next(task.loader(batch=8, seed=3, step=0, rank=0, world=1))
+    with torch.no_grad():
+        truth = plain.eval()(batch)["painted"]
+        assert torch.allclose(begun.eval()(batch)["painted"], truth, atol=0.2)
+        assert (begun.train()(batch)["painted"] - truth).abs().mean() < 1
+        assert (plain.train()(batch)["painted"] - truth).abs().mean() > 1
+
+
+def test_frames_may_be_drawn_for_being_far_from_their_reference(store: CodedStore) -> None:
+    def moved(**how: Any) -> float:
+        stager, far = Stager(store), []
+        for seed in range(12):
+            random = np.random.default_rng(seed)
+            group = draw_group(stager, store, 0, Draw(1, 1, **how), random)
+            far.append(np.abs(group.frames[0].staged.flow[:2]).mean())
+        return float(np.mean(far))
+
+    assert moved(far=1.0) > 1.1 * moved(far=0.0)

@@ -127,12 +127,14 @@ class Stager:
 @dataclass(frozen=True, slots=True)
 class Draw:
     """How groups are drawn. ``frames``: of a group. ``bank``: references at most. ``windows``:
-    share of groups whose frames follow one another.
+    share of groups whose frames follow one another. ``far``: share whose frames are chosen for
+    having moved far from the reference, where warps tear.
     """
 
     frames: int = 2
     bank: int = 4
     windows: float = 0.0
+    far: float = 0.0
 
 
 def draw_group(
@@ -142,7 +144,7 @@ def draw_group(
     own = store.of_clip[clip]
     rows = random.permutation(own)[: int(random.integers(1, how.bank + 1))]
     window = bool(random.random() < how.windows)
-    chosen = _chosen(store, clip, int(rows[0]), how.frames, window=window, random=random)
+    chosen = _chosen(store, clip, int(rows[0]), how, window=window, random=random)
     layered = random.random(how.frames) < _LAYERED
     group = replace(stager.group(rows, chosen, layered), window=window)
     if random.random() < 0.5:
@@ -154,22 +156,24 @@ def _chosen(
     store: CodedStore,
     clip: int,
     primary: int,
-    count: int,
+    how: Draw,
     *,
     window: bool,
     random: np.random.Generator,
 ) -> I32:
-    """Return ``count`` frames of ``clip`` to draw from the reference ``primary``."""
+    """Return the frames of ``clip`` to draw from the reference ``primary``."""
+    count = how.frames
     frames = np.flatnonzero(store.store.clip == clip).astype(np.int32)
     if window:
         start = int(random.integers(max(len(frames) - count, 0) + 1))
         return np.resize(frames[start : start + count], count)
     candidates = random.choice(frames, min(3 * count, len(frames)), replace=False)
-    if random.random() < 0.5:
-        # As the encoder chooses: the nearest of several references is drawn from.
+    drawn = random.random()
+    if drawn < 0.5 * (1 - how.far) or drawn >= 1 - how.far:
+        # The nearest, as the encoder chooses among several references, or the farthest.
         marks = store.tracked[store.frame[primary], :, :2]
-        far = [np.abs(store.tracked[f, :, :2] - marks).mean() for f in candidates]
-        candidates = candidates[np.argsort(far)]
+        far = np.array([np.abs(store.tracked[f, :, :2] - marks).mean() for f in candidates])
+        candidates = candidates[np.argsort(-far if drawn >= 1 - how.far else far)]
     return np.resize(candidates[:count], count)
 
 

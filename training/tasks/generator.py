@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from talkcodec.models.generator import DRIVE_SIDE, GeneratorNet
 from talkcodec.types import CANVAS, F64, U8
-from training.checkpoint import begin_from
+from training.checkpoint import begin_from, begin_from_parts
 from training.coded import CodedStore
 from training.discriminators import (
     Discriminators,
@@ -25,6 +25,7 @@ from training.discriminators import (
     matching_loss,
     verdict_loss,
 )
+from training.fold import unfold
 from training.judges import IdentityLoss, LandmarkLoss
 from training.losses import LooksLoss
 from training.store import check_apart
@@ -36,7 +37,8 @@ from training.tasks.generated import Comparison, fixed_groups
 @dataclass(frozen=True, slots=True)
 class GeneratorOptions:
     """``[task]``. ``train``, ``validate``: coded stores. ``frames``: drawn from each reference;
-    ``bank``: references at most; ``windows``: share of groups whose frames follow one another.
+    ``bank``: references at most; ``windows``: share of groups whose frames follow one another;
+    ``far``: share drawn far from their reference.
 
     Weights of the losses: ``near``, mean difference in 8-bit steps (in mouth and eyes ``regions``
     times more); ``dists``, ``features``, ``lpips`` on crops of ``side`` pixels; ``warp``, mean
@@ -44,7 +46,8 @@ class GeneratorOptions:
     tracker sees; ``identity``; ``temporal``, difference of the changes within windows;
     ``adversarial`` and ``matching``, by discriminators of ``judges`` channels; ``doubt``.
     ``evenness``: clips are drawn in proportion to their frames to this power. ``start``: weights
-    of an earlier run to begin from. ``validate_groups``: references of the validation, two frames
+    of an earlier run to begin from, or the folder of what ships. ``focus``: share of crops about
+    mouth or eyes. ``validate_groups``: references of the validation, two frames
     each.
     """
 
@@ -53,6 +56,7 @@ class GeneratorOptions:
     frames: int = 2
     bank: int = 4
     windows: float = 0.0
+    far: float = 0.0
     near: float = 0.02
     regions: float = 4.0
     dists: float = 2.0
@@ -66,6 +70,7 @@ class GeneratorOptions:
     matching: float = 0.0
     doubt: float = 0.02
     side: int = 96
+    focus: float = 0.5
     evenness: float = 0.75
     start: str = ""
     validate_groups: int = 40
@@ -100,7 +105,11 @@ class GeneratorTask:
     def networks(self) -> dict[str, nn.Module]:
         o = self.options
         generator = GeneratorNet(widths=o.widths, width=o.width, blocks=o.blocks)
-        if o.start:
+        if o.start and Path(o.start).is_dir():
+            begin_from_parts(Path(o.start), generator)
+            batch = next(self.loader(batch=64, seed=0, step=0, rank=0, world=1))
+            unfold(generator, lambda: generator(batch))
+        elif o.start:
             begin_from(Path(o.start), generator)
         made: dict[str, nn.Module] = {"generator": generator}
         if o.judged:
@@ -125,13 +134,13 @@ class GeneratorTask:
     def loader(self, *, batch: int, seed: int, step: int, rank: int, world: int) -> Iterator[Batch]:
         del world  # the rank alone makes the draws differ
         o = self.options
-        how = Draw(o.frames, o.bank, o.windows)
+        how = Draw(o.frames, o.bank, o.windows, o.far)
         while True:
             random = np.random.default_rng((seed, step, rank))
             clips = random.choice(len(self._chances), max(batch // o.frames, 1), p=self._chances)
             groups = [draw_group(self._stager, self._train, int(c), how, random) for c in clips]
             made = {k: torch.from_numpy(v) for k, v in collate(groups).items()}
-            made["corners"] = torch.from_numpy(_corners(made["places"], o.side, random))
+            made["corners"] = torch.from_numpy(_corners(made["places"], o, random))
             yield made
             step += 1
 
@@ -218,11 +227,14 @@ def _regions(drive: Tensor) -> Tensor:
     return nnf.interpolate(wide, scale_factor=CANVAS // DRIVE_SIDE)[:, 0]
 
 
-def _corners(places: Tensor, side: int, random: np.random.Generator) -> np.ndarray[Any, Any]:
-    """Return where crops begin, int64 (B, 2) as (x, y): half about mouth or eyes, half anywhere."""
+def _corners(
+    places: Tensor, o: GeneratorOptions, random: np.random.Generator
+) -> np.ndarray[Any, Any]:
+    """Return where crops begin, int64 (B, 2) as (x, y)."""
+    side = o.side
     corners = random.integers(0, CANVAS - side + 1, (len(places), 2))
     for row, place in enumerate(places.numpy()):
-        if random.random() < 0.5:
+        if random.random() < o.focus:
             centre = place[int(random.integers(2))] + random.normal(0, 12, 2)
             corners[row] = np.clip(np.rint(centre - side / 2), 0, CANVAS - side)
     return corners
