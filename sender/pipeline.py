@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sending side of a call: frames and sound in, messages to the peer out.
 
-One worker thread tracks and encodes; the event loop only carries messages. Between camera and
-worker lies a mailbox with one slot, so an encoder that falls behind skips frames and never
-falls behind further.
+One worker thread tracks and encodes, another one codes references; the event loop only carries
+messages. Between camera and worker lies a mailbox with one slot, so an encoder that falls behind
+skips frames and never falls behind further.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -82,7 +83,8 @@ class Sender:
         # A receiver would stand still if it had to wait for every new reference.
         config = config or EncoderConfig()
         self.config = replace(config, acknowledged=True, modes=config.modes or ModeConfig())
-        self._open = partial(_open, self.config, tracker, stopwatch)
+        self._references = ThreadPoolExecutor(1, thread_name_prefix="references")
+        self._open = partial(_open, self.config, tracker, stopwatch, self._references)
         self._encoder: Encoder | None = None
         best = StreamSettings(self.config.group, self.config.quantiser, self.config.redundancy)
         self.session = SenderSession(weights.tables().hash, pace, best=best, rate=rate)
@@ -265,6 +267,7 @@ class Sender:
         self._frames.close()
         if self._worker is not None:
             await asyncio.to_thread(self._worker.join)
+        self._references.shutdown(wait=False)
 
     def _own(self) -> Call:
         """Return the call that this is part of; without one, that of a sender alone."""
@@ -382,11 +385,14 @@ class Sender:
 
 
 def _open(
-    config: EncoderConfig, tracker: FaceTracker | None, stopwatch: Stopwatch | None
+    config: EncoderConfig,
+    tracker: FaceTracker | None,
+    stopwatch: Stopwatch | None,
+    background: Executor,
 ) -> Encoder:
     """Return an encoder whose first frame takes no longer than others."""
     if tracker is None:
         tracker = open_tracker()
         rehearse_tracker(tracker)
     rehearse_pictures(config.codec, config.size)
-    return Encoder(config, tracker, stopwatch)
+    return Encoder(config, tracker, stopwatch, background=background)

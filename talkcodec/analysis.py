@@ -17,7 +17,6 @@ from talkcodec.reference.bank import BankedReference
 from talkcodec.render.geometric import FLOW_SIDE, Flow, Layer, ReferenceView, Target
 from talkcodec.render.layer import (
     AFFINE,
-    bent,
     fit_layer,
     layer_flow,
     outside_weight,
@@ -62,7 +61,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """How a group is to be drawn. ``error``: of its last frame as the receiver will show it.
+    """How a group is to be drawn. ``error``: of the frame looked at as the receiver will show it.
 
     ``tried``: every reference that was looked at, the chosen one first, with the flow to it,
     (n, n, 2) in canvas units. ``layer``: what bends the chosen one's flow beyond the face.
@@ -155,11 +154,11 @@ class Analyst:
         turn = float(np.linalg.norm((sample.state * self._scene.model.steps - there)[:3]))
         return Choice(reference, layer, error, tuple(tried), drawn, turn)
 
-    def foresee(self, sample: Sample, drawing: Drawing, choice: Choice) -> Foresight:
+    def foresee(self, sample: Sample, drawing: Drawing) -> Foresight:
         """Look at the full synthesis, mouth, eyes and all; every banked reference has arrived."""
         errors = error_map(small_luma(self._scene.draw(drawing)), sample.luma)
-        target = self._scene.target(drawing.state)
-        pulled = torn(bent(choice.tried[0][1], drawing.layers, target.landmarks))
+        target, view = self._scene.target(drawing.state), self._scene.view(drawing.reference)
+        pulled = torn(self._scene.renderer.flow(target, view, drawing.layers).field)
         return Foresight(_weighed(errors, sample), float((errors * pulled).mean()))
 
     def picture_error(self, picture: U8, sample: Sample) -> float:

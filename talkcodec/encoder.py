@@ -14,6 +14,7 @@ receiver should draw from and when it needs a new one, and codes groups of frame
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -39,10 +40,11 @@ from talkcodec.motion.quantise import quantise_group
 from talkcodec.motion.smooth import OneEuroFilter, SmoothingConfig
 from talkcodec.names import DEFAULT_RENDERER, RendererName
 from talkcodec.preprocess.window import CropWindow
-from talkcodec.reference.codec import CodecId, open_decoder, open_encoder
+from talkcodec.reference.codec import CodecId, open_decoder
+from talkcodec.reference.coding import ReferenceCoder
+from talkcodec.reference.moments import Blinks, eyes_open, first_quality
 from talkcodec.reference.policy import RefreshConfig, RefreshPolicy
 from talkcodec.render.measure import small_luma
-from talkcodec.render.patches import eye_gap, mouth_gap
 from talkcodec.scene import Drawing, LayerMemory, Scene
 from talkcodec.types import (
     CANVAS,
@@ -66,9 +68,6 @@ NEW_FACE = 1.0
 #: In a call, ticks after which a layer is sent again: the packet that brought it may be lost.
 CALL_RESEND = 8
 
-#: Distance between the lids, in inter-ocular distances, of eyes that are clearly open.
-OPEN_EYES = 0.13
-
 #: Trackers smooth landmarks themselves. Smoothed as much again, lips move too little: on the eight
 #: val clips where they erred most, the error of their opening was 3.43 % of the eyes' distance at
 #: ``SmoothingConfig()`` and is 3.18 % at this, for 1 % fewer bits.
@@ -85,9 +84,9 @@ class EncoderConfig:
     keeps, 1 to 8. ``codec``: of reference pictures. ``startup``: seconds to wait for a frame
     with open eyes before the first reference is sent regardless. ``acknowledged``: draw only from
     references that ``Encoder.acknowledge`` was told of, as a call must, whose receiver would
-    otherwise stand still while a reference travels. ``renderer``: what the receiver is taken to
-    draw with, when its picture is foreseen. ``modes``: judge whether the face can be drawn at all,
-    and send no motion in mode "video"; None where there is no video to show instead.
+    otherwise stand still, and decide by a group's middle frame, not its last. ``renderer``: what
+    the receiver is taken to draw with, when its picture is foreseen. ``modes``: judge whether the
+    face can be drawn at all, and send no motion in mode "video"; None without such video.
     """
 
     size: int = CANVAS
@@ -111,7 +110,7 @@ class GroupTrace:
     """What led to a motion packet, for training and for reports.
 
     ``states``: float64 (g, D), in finest steps, before quantisation; ``group``: what was coded;
-    ``reference_state``: what it was predicted from; ``error``: 1 - SSIM of the last frame.
+    ``reference_state``: what it was predicted from; ``error``: 1 - SSIM of the frame judged.
     """
 
     states: F64
@@ -129,9 +128,11 @@ class Encoder:
         tracker: FaceTracker | None = None,
         stopwatch: Stopwatch | None = None,
         trace: Callable[[GroupTrace], None] | None = None,
+        background: Executor | None = None,
     ) -> None:
         """``tracker``: by default the one of ``open_tracker()``. ``stopwatch`` times the stages
         track, fit, encode, analyse, reflect and reference encode. ``trace`` hears of every group.
+        ``background``: codes what ``reflect`` finds wanted, which a later call of it returns.
         """
         self.config = config or EncoderConfig()
         self._stopwatch = stopwatch or NullStopwatch()
@@ -149,13 +150,15 @@ class Encoder:
         self._policy = RefreshPolicy(self.config.refresh)
         self._smoother = OneEuroFilter(self.config.smoothing)
         self._settings = StreamSettings()
-        self._coarse = False
-        self._pictures = open_encoder(self.config.codec, self.config.size)
+        self._coder: ReferenceCoder[Sample] = ReferenceCoder(
+            self.config.codec, self.config.size, background, self._stopwatch
+        )
         self._shown = open_decoder(self.config.codec, self.config.size)
         self._identity: I32 | None = None
         self._neutral: F64 | None = None
         self._waiting: list[Sample] = []
         self._pending: list[Sample] = []
+        self._choice: Choice | None = None  # of the pending frames
         self._last_tick = -1
         self._sent: list[MotionGroup] = []  # of the last 4 frames, oldest first
         self._sequence = -1
@@ -163,11 +166,11 @@ class Encoder:
         self._floor = 0.05
         self._travelling: dict[int, bool] = {}  # sequence → key, in the order of sending
         self._seen_at, self._absent = 0.0, False
-        self._requested, self._eyes = False, 0.0
+        self._requested, self._blinks = False, Blinks()
         self._window_told: tuple[int, int, int, int] | None = None
         self._watch = Watch(self.config.modes)
         self._judges = True
-        self._unjudged: tuple[Sample, MotionGroup, Choice] | None = None
+        self._unjudged: tuple[Sample, MotionGroup] | None = None
 
     def header(self) -> Packet:
         """Return the stream header; send it first, and again to whoever joins late."""
@@ -266,11 +269,14 @@ class Encoder:
         time to draw, so only what was asked for is made, and what a face in doubt needs.
         """
         unjudged, self._unjudged = self._unjudged, None
-        if unjudged is None or (busy and not (self._requested or self._watch.hurry)):
-            return []
-        with self._stopwatch.stage("reflect"):
-            wanted = self._wants_reference(*unjudged)
-        return [self._send_reference(unjudged[0], key=self._requested)] if wanted else []
+        if not self._coder.busy:
+            if unjudged is None or (busy and not (self._requested or self._watch.hurry)):
+                return []
+            with self._stopwatch.stage("reflect"):
+                wanted = self._wants_reference(*unjudged)
+            if wanted:
+                self._begin_reference(unjudged[0], key=self._requested)
+        return self._coded()
 
     def flush(self) -> list[Packet]:
         """Return what is left: a last, perhaps shorter, group."""
@@ -299,7 +305,8 @@ class Encoder:
 
     def _begin_anew(self) -> None:
         """Perhaps it is another person: nothing that was sent of the last one may be drawn from."""
-        self._identity = self._unjudged = None
+        self._identity = self._unjudged = self._choice = None
+        self._coder.drop()
         self._travelling.clear()
         self._waiting.clear()
         self._smoother.reset()
@@ -343,13 +350,15 @@ class Encoder:
         if sample is not None:
             self._waiting.append(sample)
             waited = (sample.tick - self._waiting[0].tick) / self.config.tick_rate
-            if waited < self.config.startup and eye_gap(self._shape(sample)) <= OPEN_EYES:
+            if waited < self.config.startup and not eyes_open(self._shape(sample)):
                 return []
         waiting, self._waiting = self._waiting, []
-        best = max(range(len(waiting)), key=lambda index: self._quality(waiting[index]))
+        steps = self._model.steps
+        best = int(np.argmax([first_quality(self._shape(s), s.state * steps) for s in waiting]))
         self._settle(waiting[best].landmarks)
         waiting = self._again(waiting)
-        out = [self._send_reference(waiting[best], key=True)]
+        self._begin_reference(waiting[best], key=True)
+        out = self._coded(wait=True)
         # In a call, motion of some tenths of a second ago would make playout wait for its like.
         for held in waiting[-1:] if self.config.acknowledged else waiting:
             out += self._push(held)
@@ -366,29 +375,38 @@ class Encoder:
 
     def _push(self, sample: Sample) -> list[Packet]:
         """Add a frame to the group; a long pause or a full group closes it."""
-        out: list[Packet] = []
-        if self._pending and sample.tick - self._pending[-1].tick > MAX_PAUSE:
-            out += self._close_group()
+        paused = self._pending and sample.tick - self._pending[-1].tick > MAX_PAUSE
+        out = self._close_group() if paused else []
         self._pending.append(sample)
+        middle = len(self._pending) == (self.config.group + 1) // 2
+        if self.config.acknowledged and middle:  # the group's last frame need not wait for this
+            self._analyse(sample)
         if len(self._pending) >= self.config.group:
             out += self._close_group()
         return out
 
-    def _close_group(self) -> list[Packet]:
-        """Decide how the pending frames are drawn, and code them."""
-        if not self._pending:
-            return []
-        samples, self._pending = self._pending, []
-        last = samples[-1]
+    def _analyse(self, sample: Sample) -> None:
+        """Decide by ``sample`` how pending frames are drawn, or begin anew without them."""
         with self._stopwatch.stage("analyse"):
-            choice = self._analyst.choose(last, samples[0].tick, self._travelling)
+            choice = self._analyst.choose(sample, self._pending[0].tick, self._travelling)
+            self._choice = choice
             with self._stopwatch.stage("judge"):
-                anew = self._watch.look(self._time(last), last, choice)
-            if anew:
-                self._begin_anew()
-                return []
-            group = self._group(samples, choice)
-        self._unjudged = last, group, choice
+                anew = self._watch.look(self._time(sample), sample, choice)
+        if anew:
+            self._pending.clear()
+            self._begin_anew()
+
+    def _close_group(self) -> list[Packet]:
+        """Code the pending frames."""
+        gone = self._choice is not None and self._choice.reference.sequence not in self._scene.bank
+        if self._pending and (self._choice is None or gone):
+            self._analyse(self._pending[-1])
+        samples, self._pending = self._pending, []
+        choice, self._choice = self._choice, None
+        if not samples or choice is None:
+            return []
+        group, last = self._group(samples, choice), samples[-1]
+        self._unjudged = last, group
         out = self.reflect() if self._judges else []
         if out:
             choice = self._analyst.choose(last, samples[0].tick, self._travelling)
@@ -419,7 +437,7 @@ class Encoder:
             return replace(group, redundant=coarse_copy(recent, group))
         return group
 
-    def _wants_reference(self, sample: Sample, group: MotionGroup, choice: Choice) -> bool:
+    def _wants_reference(self, sample: Sample, group: MotionGroup) -> bool:
         """Draw what the receiver will show and ask the policy whether it is good enough."""
         if not self._watch.drawing:
             return False  # a return begins with a key
@@ -429,19 +447,21 @@ class Encoder:
             return False  # one at a time: it may already be the cure
         state = self._scene.dequantise(group.states[-1], group.quantiser)
         drawing = Drawing(group.reference, state, self._layers.layers(group)[-1])
-        seen = self._analyst.foresee(sample, drawing, choice)
+        seen = self._analyst.foresee(sample, drawing)
         time, gain = self._time(sample), seen.error - self._floor
         wanted = self._policy.decide(time, gain, torn=seen.torn, hurry=self._watch.hurry)
-        return wanted and not self._blinks(sample)
+        return wanted and not self._blinks.shut(self._shape(sample))
 
-    def _send_reference(self, sample: Sample, *, key: bool) -> Packet:
-        """Code ``sample`` as a reference and admit it to the scene, as the receiver will."""
-        if key and self._coarse != self._settings.coarse:
-            self._coarse = self._settings.coarse
-            self._pictures.close()
-            self._pictures = open_encoder(self.config.codec, self.config.size, coarse=self._coarse)
-        with self._stopwatch.stage("reference encode"):
-            coded = self._pictures.encode(sample.picture, key=key)
+    def _begin_reference(self, sample: Sample, *, key: bool) -> None:
+        self._requested = False
+        self._coder.begin(sample, sample.picture, key=key, coarse=self._settings.coarse)
+
+    def _coded(self, *, wait: bool = False) -> list[Packet]:
+        """Return the reference that was begun, if it is there, admitted as the receiver will."""
+        done = self._coder.take(wait=wait)
+        if done is None:
+            return []
+        sample, coded = done.of, done.picture
         self._sequence = (self._sequence + 1) % 256
         assert self._identity is not None  # a sample exists, so it has been fitted
         first = not len(self._scene.bank)
@@ -451,7 +471,7 @@ class Encoder:
             key=coded.key,
             tick=sample.tick,
             state=tuple(np.rint(sample.state).astype(int).tolist()),
-            identity=tuple(self._identity.tolist()) if first or key else None,
+            identity=tuple(self._identity.tolist()) if first or done.key else None,
             window=sample.window if sample.window != self._window_told else None,
             codec=int(self.config.codec),
             picture=coded.data,
@@ -464,7 +484,7 @@ class Encoder:
         else:
             self._policy.spent(8 * len(data))
         self._floor = self._analyst.picture_error(picture, sample)
-        self._requested, self._window_told = False, sample.window
+        self._window_told = sample.window
         self._used[self._sequence] = sample.tick
         self._travelling = {s: k for s, k in self._travelling.items() if s in self._scene.bank}
         if coded.key:
@@ -473,21 +493,7 @@ class Encoder:
             self._travelling[self._sequence] = coded.key
         else:
             self._watch.arrived(self._sequence)
-        return Packet("reference", data, sample.tick)
-
-    def _quality(self, sample: Sample) -> float:
-        """Rank first references: open eyes, then a slightly open mouth, near the front."""
-        shape = self._shape(sample)
-        eyes = min(eye_gap(shape) / OPEN_EYES, 1.0)
-        mouth = min(mouth_gap(shape) / 0.08, 1.0)
-        turn = float(np.linalg.norm((sample.state * self._model.steps)[:2]))
-        return 2 * eyes + 0.5 * mouth - 0.5 * turn
-
-    def _blinks(self, sample: Sample) -> bool:
-        """Return whether the eyes are shut just now, by this face's own measure."""
-        opening = eye_gap(self._shape(sample))
-        self._eyes = max(opening, self._eyes * 0.995)
-        return opening < 0.55 * self._eyes
+        return [Packet("reference", data, sample.tick)]
 
     def _shape(self, sample: Sample) -> F64:
         assert self._neutral is not None  # a sample exists, so it has been fitted

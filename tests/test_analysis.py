@@ -21,21 +21,21 @@ def test_a_layer_that_pulls_bars_off_the_references_edge_is_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Shoulders rise from below the edge by the stream's layer, not by the head's motion."""
-    asked: list[tuple[Analyst, Any, Any, Any]] = []
+    asked: list[tuple[Analyst, Any, Any]] = []
     foresee = Analyst.foresee
 
-    def noted(analyst: Analyst, sample: Any, drawing: Any, choice: Any) -> Foresight:
-        asked.append((analyst, sample, drawing, choice))
-        return foresee(analyst, sample, drawing, choice)
+    def noted(analyst: Analyst, sample: Any, drawing: Any) -> Foresight:
+        asked.append((analyst, sample, drawing))
+        return foresee(analyst, sample, drawing)
 
     monkeypatch.setattr(Analyst, "foresee", noted)
     encoder = Encoder(EncoderConfig(startup=0.0), KnownFace([landmarks_at(i) for i in range(12)]))
     for index in range(12):
         encoder.encode(Frame(picture_at(index), index, 1 / RATE))
-    analyst, sample, drawing, choice = asked[-1]
+    analyst, sample, drawing = asked[-1]
     values = np.array([0, 0, 0, 120, 0, 0], np.float32)
     still, pulled = (
-        foresee(analyst, sample, replace(drawing, layers=layers), choice)
+        foresee(analyst, sample, replace(drawing, layers=layers))
         for layers in ((), ((AFFINE, values),))
     )
     assert still.torn < 0.001
