@@ -106,6 +106,15 @@ class ShapeModel:
         return model
 
 
+def turned(first: F64, second: F64) -> float:
+    """Return the angle, radians, between the ways that the faces of two states (D,) look.
+
+    In the picture's plane faces may be turned as they like.
+    """
+    a, b = (rotation_matrix(state[0:3])[:, 2] for state in (first, second))
+    return float(np.arccos(np.clip(a @ b, -1, 1)))
+
+
 def rotation_matrix(vector: F64) -> F64:
     """Return the rotation (3, 3) about ``vector`` (3,) by its length in radians (Rodrigues)."""
     angle = float(np.linalg.norm(vector))

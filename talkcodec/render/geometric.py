@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from talkcodec.clock import NullStopwatch, Stopwatch
-from talkcodec.motion.shape import ShapeModel
+from talkcodec.motion.shape import ShapeModel, turned
 from talkcodec.render.field import FieldConfig, whole_flow
 from talkcodec.render.layer import bent
 from talkcodec.render.mend import mended
@@ -63,13 +63,14 @@ class ReferenceView:
 class Target:
     """A pose and expression to draw, with everything that does not depend on a reference."""
 
+    state: F64
     shape: F64
     landmarks: F64
 
     @classmethod
     def make(cls, state: F64, neutral: F64, model: ShapeModel) -> Target:
         shape = model.deform(neutral, state)
-        return cls(shape, model.place(shape, state))
+        return cls(state, shape, model.place(shape, state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +171,20 @@ def choose(
     region: Region, target: Target, primary: ReferenceView, bank: Sequence[ReferenceView]
 ) -> ReferenceView:
     """Return the reference whose ``region`` is nearest to the target's, biased to ``primary``."""
-    best, score = primary, shape_distance(region, target.shape, primary.shape) - region.gain
+    best, score = primary, _unlike(region, target, primary) - region.gain
     for candidate in bank:
         if candidate is primary:
             continue
-        distance = shape_distance(region, target.shape, candidate.shape)
+        distance = _unlike(region, target, candidate)
         if distance < score:
             best, score = candidate, distance
     return best
+
+
+def _unlike(region: Region, target: Target, view: ReferenceView) -> float:
+    """Return how much warping ``region`` of ``view`` to ``target`` would leave wrong."""
+    apart = shape_distance(region, target.shape, view.shape)
+    return apart + region.turn * turned(target.state, view.state)
 
 
 def resample(picture: U8, flow: F32, box: tuple[slice, slice] | None = None) -> U8:

@@ -34,7 +34,8 @@ class Region:
 
     ``compare``: landmarks by whose canonical positions references are ranked; ``outlines``:
     polygons that bound it; ``margin``: how far beyond them it reaches, in inter-ocular distances;
-    ``gain``: how much nearer (same unit) another reference must be to replace the primary one.
+    ``gain``: how much nearer (same unit) another reference must be to replace the primary one;
+    ``turn``: what a radian between its look and the target's counts as.
     """
 
     name: str
@@ -42,10 +43,11 @@ class Region:
     outlines: tuple[tuple[int, ...], ...]
     margin: float
     gain: float
+    turn: float = 0.0
 
 
 MOUTH = Region("mouth", LIPS, (LIPS_OUTER,), 0.10, 0.02)
-EYES = Region("eyes", EYELIDS + IRISES, (LEFT_EYE, RIGHT_EYE), 0.12, 0.012)
+EYES = Region("eyes", EYELIDS + IRISES, (LEFT_EYE, RIGHT_EYE), 0.12, 0.012, 0.05)
 REGIONS = (MOUTH, EYES)
 # Brows stay with the primary: they move without uncovering anything.
 

@@ -7,6 +7,7 @@ With the weights of the package, and the portrait driven by its own track.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -66,7 +67,7 @@ def test_engines_draw_the_same_picture(renderer: GeneratedRenderer) -> None:
 def test_the_same_target_gives_the_same_picture(renderer: GeneratedRenderer) -> None:
     target, view = scene()
     one = renderer.render(target, view)
-    renderer.render(Target(target.shape, target.landmarks + 5), view)
+    renderer.render(replace(target, landmarks=target.landmarks + 5), view)
     assert np.array_equal(renderer.render(target, view), one)
 
 
@@ -89,7 +90,7 @@ def test_a_face_that_leaves_is_doubted_more(renderer: GeneratedRenderer) -> None
     target, view = scene()
     renderer.render(Target.make(view.state, view.shape, weights.shape_model()), view)
     near = renderer.doubt
-    far = Target(target.shape, target.landmarks + np.array([70, 10, 0]))
+    far = replace(target, landmarks=target.landmarks + np.array([70, 10, 0]))
     renderer.render(far, view)
     assert near is not None
     assert renderer.doubt is not None
