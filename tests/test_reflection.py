@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
+from talkcodec.analysis import Analyst, Choice, Sample
 from talkcodec.bitstream import Reference
+from talkcodec.bitstream.motion import parse_group_header
 from talkcodec.encoder import Encoder, EncoderConfig
 from talkcodec.motion.landmarks import LEFT_EYE, RIGHT_EYE
 from talkcodec.reference.policy import RefreshConfig
@@ -72,6 +78,53 @@ def test_without_time_to_judge_only_what_was_asked_for_is_sent() -> None:
     (asked,) = encoder.reflect(busy=True)
     assert Reference.parse(asked.data).key
     assert encoder.reflect() == []  # each group once
+
+
+def test_frames_do_not_wait_for_a_reference_that_is_being_coded() -> None:
+    with ThreadPoolExecutor(1) as background:
+        landmarks: list[F64 | None] = [landmarks_at(i) for i in range(12)]
+        config = EncoderConfig(startup=0.0, acknowledged=True)
+        encoder = Encoder(config, KnownFace(landmarks), background=background)
+        pictures = list(frames(12))
+        (first, *_) = encoder.encode(pictures[0], judge=False)
+        assert first.kind == "reference"  # there is nothing to show without it
+        encoder.acknowledge(0)
+        encoder.request_reference()
+        held = threading.Event()
+        background.submit(held.wait, 10)
+        made = []
+        for frame in pictures[1:9]:
+            made += encoder.encode(frame, judge=False)
+            assert encoder.reflect() == []
+        assert [packet.kind for packet in made] == ["motion"] * 3
+        assert all(parse_group_header(packet.data).reference == 0 for packet in made)
+        held.set()
+        background.submit(int).result()  # what was asked for before is done
+        encoder.encode(pictures[9], judge=False)
+        (asked,) = encoder.reflect()
+        assert (asked.kind, asked.tick) == ("reference", 2)  # of the group that was judged
+        assert Reference.parse(asked.data).key
+
+
+@pytest.mark.parametrize(("call", "expected"), [(True, [1, 4, 7]), (False, [2, 5, 8])])
+def test_in_a_call_a_groups_middle_frame_decides(
+    call: bool,  # noqa: FBT001
+    expected: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+    choose = Analyst.choose
+
+    def noted(analyst: Analyst, sample: Sample, start: int, absent: Collection[int]) -> Choice:
+        looked.append(sample.tick)
+        return choose(analyst, sample, start, absent)
+
+    monkeypatch.setattr(Analyst, "choose", noted)
+    landmarks: list[F64 | None] = [landmarks_at(i) for i in range(9)]
+    encoder = Encoder(EncoderConfig(startup=0.0, acknowledged=call), KnownFace(landmarks))
+    for frame in frames(9):
+        encoder.encode(frame, judge=False)
+    assert looked == expected
 
 
 def shut(landmarks: F64) -> F64:
