@@ -94,7 +94,7 @@ class EncoderConfig:
     group: int = 3
     quantiser: int = 0
     redundancy: bool = False
-    bank: int = 4
+    bank: int = 8
     codec: CodecId = CodecId.AV1
     startup: float = 0.4
     acknowledged: bool = False

@@ -10,10 +10,11 @@ order of their times, and has no other clock. The states::
       └── the new key arrived, and is calm ── RETURNING ◄────────────┘
                                                  └── wrong again: VIDEO, for longer
 
-References may go out faster (``hurry``) while STRUGGLING, and from a little before doubt on: one
-that is sent when the face is already wrong comes too late. RETURNING starts the codec anew with a
-fresh key reference (``take_restart``), behind the video that is still shown. Evidence becomes a
-*level* per reason: 1 is wrong, ``doubt`` is doubtful, ``calm`` is nothing to speak of.
+References may go out faster (``hurry``) while STRUGGLING with what is not calm, and from a little
+before doubt on: one that is sent when the face is already wrong comes too late. RETURNING starts
+the codec anew with a fresh key reference (``take_restart``), behind the video that is still shown.
+Evidence becomes a *level* per reason: 1 is wrong, ``doubt`` is doubtful, ``calm`` is nothing to
+speak of.
 
 ===============  ===================================================================================
 reason           what was seen
@@ -151,7 +152,7 @@ class ModePolicy:
     def hurry(self) -> bool:
         """Whether references should be sent faster."""
         near = self.drawing and self._level >= self.config.early
-        return self.state is State.STRUGGLING or near
+        return near or (self.state is State.STRUGGLING and self._calm is None)
 
     def take_restart(self) -> bool:
         """Return True, once, when the codec must begin anew with a key reference."""

@@ -119,6 +119,16 @@ def test_references_hurry_a_little_before_doubt_and_behind_a_return_but_not_in_v
     assert call.policy.hurry
 
 
+def test_references_do_not_hurry_once_one_has_helped() -> None:
+    call = Call()
+    call.show(replace(CLEAN, face=(CONFIG.doubt + 0.1) * CONFIG.face))
+    assert call.doubts() == (True, True)
+    call.show(replace(CLEAN, face=(CONFIG.calm + 0.05) * CONFIG.face))
+    assert call.doubts() == (True, True)
+    call.show(CLEAN)
+    assert call.doubts() == (False, True)  # in doubt for a while, but nothing is to be cured
+
+
 def test_doubt_that_references_do_not_cure_becomes_video() -> None:
     call = Call()
     call.show(replace(CLEAN, rest=500.0), CONFIG.patience - 2 * STEP)
