@@ -6,8 +6,9 @@ mouth and eyes should be, and says how the flow outside the face should be corre
 reference is then warped anew, by OpenCV, which no graph does faster. ``PainterNet`` adds to that
 picture what no warp brings: mouth interiors, lids, uncovered skin and hair, lost texture.
 
-Convolutions stay at half resolution and below (Shi et al. 2016 for the way up); the one after the
-shuffle evens out neighbours that come from different channels.
+Convolutions stay at half resolution and below (Shi et al. 2016 for the way up). The last one evens
+out neighbours that come from different channels: it is one of the full resolution, computed at half
+of it.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ SIDE, DRIVE_SIDE, FLOW_SIDE = 256, 128, 64
 DRIVE = 5
 #: Channels of the flow input: x, y in 16 canvas units, and distance from the face in its heights.
 FLOW = 3
-#: Features that the first network hands to the second.
-FEATURES = 32
+#: Features that the first network hands to the second, and how many it has itself.
+FEATURES, _WIDE = 12, 32
 #: Most that the flow is corrected by, canvas units.
 REACH = 24.0
 
@@ -35,7 +36,7 @@ class MotionNet(nn.Module):
     """``forward``: warped reference, drive, flow → correction, features, doubt.
 
     ``picture``: (B, 3, 128, 128) in 0–255 RGB; ``drive``: (B, 5, 128, 128) in 0–255; ``flow``:
-    float (B, 3, 64, 64). ``correction``: (B, 2, 64, 64), canvas units; ``features``: (B, 32, 64,
+    float (B, 3, 64, 64). ``correction``: (B, 2, 64, 64), canvas units; ``features``: (B, 12, 64,
     64); ``doubt``: (B, 2), logarithms of the mean error, in 0 to 255, that the painted picture will
     have as a whole and within the face.
     """
@@ -51,8 +52,9 @@ class MotionNet(nn.Module):
         self.whole = nn.Sequential(ConvUnit(c, c, stride=2), Residual(c))
         self.to_coarse = ConvUnit(2 * c, c)
         self.to_middle = ConvUnit(b + c, b)
-        self.to_fine = ConvUnit(a + b, FEATURES)
-        self.head = nn.Conv2d(FEATURES, 2, 3, padding=1)
+        self.to_fine = ConvUnit(a + b, _WIDE)
+        self.head = nn.Conv2d(_WIDE, 2, 3, padding=1)
+        self.squeeze = nn.Conv2d(_WIDE, FEATURES, 1)
         self.doubt = nn.Linear(c, 2)
         nn.init.normal_(self.head.weight, std=1e-3)
         assert self.head.bias is not None
@@ -66,9 +68,9 @@ class MotionNet(nn.Module):
         whole = self.whole(coarse)
         up = self.to_coarse(torch.cat([coarse, _double(whole)], 1))
         up = self.to_middle(torch.cat([middle, _double(up)], 1))
-        features = self.to_fine(torch.cat([fine, _double(up)], 1))
-        correction = REACH * torch.tanh(self.head(features))
-        return correction, features, self.doubt(whole.mean((2, 3)))
+        fine = self.to_fine(torch.cat([fine, _double(up)], 1))
+        correction = REACH * torch.tanh(self.head(fine))
+        return correction, self.squeeze(fine), self.doubt(whole.mean((2, 3)))
 
     def export_inputs(self) -> dict[str, Tensor]:
         """Return an example input by name, as the engines are given it."""
@@ -89,11 +91,10 @@ class PainterNet(nn.Module):
     of ``MotionNet``. Returns (B, 3, 256, 256), about 0–255.
     """
 
-    def __init__(self, *, width: int = 16, blocks: int = 1, squeezed: int = 12) -> None:
+    def __init__(self, *, width: int = 16, blocks: int = 1) -> None:
         super().__init__()
-        self.arguments: dict[str, Any] = {"width": width, "blocks": blocks, "squeezed": squeezed}
-        self.squeeze = nn.Conv2d(FEATURES, squeezed, 1)
-        self.head = nn.Conv2d(12 + DRIVE + squeezed, width, 3, padding=1)
+        self.arguments: dict[str, Any] = {"width": width, "blocks": blocks}
+        self.head = nn.Conv2d(12 + DRIVE + FEATURES, width, 3, padding=1)
         self.body = nn.Sequential(*(PlainResidual(width) for _ in range(blocks)))
         self.tail = nn.Conv2d(width, 16, 3, padding=1)
         self.smooth = nn.Conv2d(4, 3, 3, padding=1)
@@ -103,10 +104,9 @@ class PainterNet(nn.Module):
 
     def forward(self, picture: Tensor, drive: Tensor, features: Tensor) -> Tensor:
         x = picture_input(picture)
-        near = _double(self.squeeze(features))
-        given = [nn.functional.pixel_unshuffle(x, 2), picture_input(drive), near]
+        given = [nn.functional.pixel_unshuffle(x, 2), picture_input(drive), _double(features)]
         hidden = self.body(nn.functional.relu(self.head(torch.cat(given, 1))))
-        change = self.smooth(nn.functional.pixel_shuffle(self.tail(hidden), 2))
+        change = shuffled_conv(self.tail(hidden), self.smooth)
         out: Tensor = (x + change + 1) * 127.5
         return out
 
@@ -160,6 +160,26 @@ class GeneratorNet(nn.Module):
         warped = torch.where(batch["patched"][:, None], batch["warped"].float(), moved)
         painted = self.painter(warped, batch["drive"], features)
         return {"painted": painted, "warped": warped, "doubt": doubt}
+
+
+def shuffled_conv(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """Return ``conv(pixel_shuffle(x, 2))``, computed before the shuffle, on a smaller picture.
+
+    ``x``: (B, 4 C, h, w); ``conv``: of 3 × 3, padded by 1, from C channels to D. Gives (B, D, 2 h,
+    2 w). On a CPU four channels of a large picture cost more than sixteen of a small one.
+    """
+    # Row d of the kernel, seen from a pixel of phase P, falls on phase p of the cell I further.
+    falls = torch.zeros(2, 2, 3, 3, dtype=x.dtype, device=x.device)  # P, p, I, d
+    for phase in range(2):
+        for d in range(3):
+            cell, there = divmod(phase + d - 1, 2)
+            falls[phase, there, cell + 1, d] = 1
+    kernel = torch.einsum("PpId,QqJe,ocde->oPQcpqIJ", falls, falls, conv.weight.to(x.dtype))
+    outputs, inputs = conv.weight.shape[:2]
+    kernel = kernel.reshape(4 * outputs, 4 * inputs, 3, 3)
+    assert conv.bias is not None
+    bias = conv.bias.to(x.dtype).repeat_interleave(4)
+    return nn.functional.pixel_shuffle(nn.functional.conv2d(x, kernel, bias, padding=1), 2)
 
 
 def warp(picture: Tensor, field: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ class PlayoutConfig:
     spread: float = 0.3
     rise: float = 0.4
     fall: float = 0.2
-    slow_starters: int = 2
+    slow_starters: int = 4
     capacity: int = 64
     discontinuity: float = 2.0
     conceal: float = 0.2
@@ -202,7 +202,8 @@ class PlayoutBuffer(Generic[T]):
         self._transits.append(transit)
         ordered, config = sorted(self._transits), self._config
         count = len(ordered)
-        late = min(config.slow_starters, count // 4)
+        # Of the frames of a group of four, a quarter waited for it as long as any.
+        late = min(config.slow_starters, count // 5) if count < config.window else 0
         wanted = ordered[min(int(count * config.quantile), count - 1 - late)]
         wanted = min(wanted, ordered[0] + self._config.spread) + self._config.margin
         self.needs = wanted

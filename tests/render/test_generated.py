@@ -17,6 +17,7 @@ import torch
 from talkcodec import weights
 from talkcodec.errors import InputError
 from talkcodec.media.sources import Track, portrait_picture
+from talkcodec.models.generator import shuffled_conv
 from talkcodec.motion.fit import fit_identity, fit_state, neutral_shape
 from talkcodec.render.engine import EngineName
 from talkcodec.render.engine.torch import load_network
@@ -153,3 +154,10 @@ def test_renderers_are_opened_by_name() -> None:
         made.close()
     with pytest.raises(InputError, match=r"^expected a renderer of auto, generated, geometric"):
         open_renderer("magic")  # type: ignore[arg-type]
+
+
+def test_a_convolution_may_be_computed_before_the_shuffle() -> None:
+    conv = torch.nn.Conv2d(4, 3, 3, padding=1)
+    picture = torch.randn(2, 16, 7, 9, generator=torch.Generator().manual_seed(0))
+    wanted = conv(torch.nn.functional.pixel_shuffle(picture, 2))
+    assert torch.allclose(shuffled_conv(picture, conv), wanted, atol=1e-5)
