@@ -32,13 +32,13 @@ def elsewhere() -> Iterator[Executor]:
 def test_here_a_picture_is_there_at_once() -> None:
     coder: ReferenceCoder[str] = ReferenceCoder(CodecId.AV1, SIDE)
     assert coder.take() is None
-    assert not coder.busy
+    busy = [coder.busy]
     coder.begin("first", picture(), key=True, coarse=False)
-    assert coder.busy
+    busy.append(coder.busy)
     done = coder.take()
     assert done is not None
     assert (done.of, done.key, done.picture.key) == ("first", True, True)
-    assert not coder.busy
+    assert [*busy, coder.busy] == [False, True, False]
     coder.begin("second", picture(), key=False, coarse=False)
     done = coder.take()
     assert done is not None
