@@ -94,7 +94,8 @@ def decode(packets: list[Packet]) -> list[DecodedState]:
 
 @pytest.fixture(scope="module")
 def stream() -> list[Packet]:
-    return encode(30)
+    """Of a bank of four, so that there are slots which it does not have."""
+    return encode(30, EncoderConfig(bank=4))
 
 
 def test_every_frame_comes_out_once_and_in_order(stream: list[Packet]) -> None:
