@@ -14,6 +14,7 @@ import numpy as np
 from talkcodec.bitstream import FlowLayer
 from talkcodec.entropy import TableSet
 from talkcodec.reference.bank import BankedReference
+from talkcodec.render.field import layered
 from talkcodec.render.geometric import FLOW_SIDE, Flow, Layer, ReferenceView, Target
 from talkcodec.render.layer import (
     AFFINE,
@@ -139,7 +140,7 @@ class Analyst:
             view = self._scene.view(reference.sequence)
             flow = self._scene.renderer.flow(target, view)
             tried.append((reference, flow.field))
-            verdict = self._verdict(sample, reference, flow.field, flow.inside)
+            verdict = self._verdict(sample, reference, flow.field, flow.ground.inside)
             if best is None or verdict.cost < best[0].cost:
                 best = verdict, reference, flow
         if best is None:
@@ -190,11 +191,11 @@ class Analyst:
         """
         if not self._layers.modes:
             return None, without.error
-        weight = outside_weight(target.landmarks, FLOW_SIDE)[..., None]
+        weight = layered(flow.ground.outside)
 
         def with_layer(mode: int, values: I32 | F32) -> Verdict:
             bent = flow.field + layer_flow(mode, values, FLOW_SIDE) * weight
-            return self._verdict(sample, reference, bent, flow.inside)
+            return self._verdict(sample, reference, bent, flow.ground.inside)
 
         held = self._memory.in_force(reference.sequence, start)
         best: FlowLayer | None = None

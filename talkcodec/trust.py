@@ -33,6 +33,7 @@ import numpy as np
 
 from talkcodec.analysis import Choice
 from talkcodec.motion.landmarks import EYELIDS, IRISES, LIPS, OVAL
+from talkcodec.render.field import pixel_grid, sampled
 from talkcodec.render.layer import bent, outside_weight
 from talkcodec.types import CANVAS, F32, F64, U8, Bool, Box
 
@@ -109,10 +110,13 @@ def _outside(picture: U8, other: U8) -> F32:
 
 @dataclass(frozen=True, slots=True)
 class _Areas:
-    """Where the face is, on a ``SIDE``² grid. ``width``: of the face, in pixels."""
+    """Where the face is, on a ``SIDE``² grid. ``beside``: ``outside_weight``. ``width``: of the
+    face, in pixels.
+    """
 
     face: Bool
     rest: Bool
+    beside: F32
     weight: F32
     width: float
 
@@ -127,9 +131,9 @@ class _Areas:
             _fill(features, points[list(part)])
         near_them = cv2.dilate(features, np.ones((3, 3), np.uint8))
         weight = np.where(near_them > 0, np.float32(FEATURES), np.float32(1))
-        near = outside_weight(landmarks, SIDE)
+        beside = outside_weight(landmarks, SIDE)
         width = float(np.ptp(points[list(OVAL), 0]))
-        return cls(inside > 0, near > 0.6, weight.astype(np.float32), width)
+        return cls(inside > 0, beside > 0.6, beside, weight.astype(np.float32), width)
 
 
 def _fill(mask: U8, points: F64) -> None:
@@ -248,7 +252,7 @@ class Witness:
             thin = cv2.resize(flow, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
             small = np.asarray(thin, np.float32)
             if index == 0 and choice.layer is not None:
-                small = bent(small, [choice.layer], landmarks)
+                small = bent(small, [choice.layer], areas.beside)
             drawn = _warp(self._thumb(reference.picture), small)
             if index == 0:
                 contrast = _contrast(drawn, areas.face)
@@ -273,11 +277,8 @@ class Witness:
 
 def _warp(thumb: U8, flow: F32) -> U8:
     """Sample ``thumb`` (n, n, 3) along ``flow`` (n, n, 2), in canvas units."""
-    grid = np.arange(SIDE, dtype=np.float32)
-    x, y = flow[..., 0] / _CELL + grid[None, :], flow[..., 1] / _CELL + grid[:, None]
-    return np.asarray(
-        cv2.remap(thumb, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+    at = flow / np.float32(_CELL) + pixel_grid(SIDE)
+    return sampled(thumb, at, cv2.INTER_LINEAR)
 
 
 def _contrast(drawn: U8, face: Bool) -> float:

@@ -106,13 +106,17 @@ class ShapeModel:
         return model
 
 
+def look(state: F64) -> F64:
+    """Return the way that the face of ``state`` (D,) looks: a unit vector (3,)."""
+    return rotation_matrix(state[0:3])[:, 2]
+
+
 def turned(first: F64, second: F64) -> float:
-    """Return the angle, radians, between the ways that the faces of two states (D,) look.
+    """Return the angle, radians, between two ways that faces look: of ``look``.
 
     In the picture's plane faces may be turned as they like.
     """
-    a, b = (rotation_matrix(state[0:3])[:, 2] for state in (first, second))
-    return float(np.arccos(np.clip(a @ b, -1, 1)))
+    return float(np.arccos(np.clip(first @ second, -1, 1)))
 
 
 def rotation_matrix(vector: F64) -> F64:

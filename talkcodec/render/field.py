@@ -11,13 +11,15 @@ stream corrects.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 
 from talkcodec.motion.landmarks import OVAL
 from talkcodec.motion.shape import fit_pose
-from talkcodec.types import CANVAS, F32, F64, Bool
+from talkcodec.types import CANVAS, F32, F64, U8, Bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,37 @@ class FieldConfig:
     recedes_until: float = 0.2
 
 
-#: Sides of the grids on which what lies outside the face is computed, and its depth.
-_COARSE, _DEEP = 64, 16
+#: Side of the grid on which what lies outside the face is computed, and of that of its depth.
+FIELD_SIDE, _DEEP = 64, 16
 _DEFAULT = FieldConfig()
+
+
+@cache
+def pixel_grid(side: int) -> F32:
+    """Return the indices x, y of each pixel: float32 (side, side, 2), read only."""
+    at = np.arange(side, dtype=np.float32)
+    out = np.stack(np.meshgrid(at, at), -1)
+    out.setflags(write=False)
+    return out
+
+
+def sampled(picture: U8, at: F32, interpolation: int) -> U8:
+    """Return ``picture`` at the places ``at``: indices x, y, float32 (h, w, 2). Its edges reach on.
+
+    One map of pairs: NumPy and OpenCV are both done with it sooner than with two.
+    """
+    no_second: Any = None  # OpenCV's stubs want one
+    return np.asarray(
+        cv2.remap(picture, at, no_second, interpolation, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+
+
+def layered(weight: F32, count: int = 2) -> F32:
+    """Return ``weight`` (n, n) for each of ``count`` components: float32 (n, n, count).
+
+    NumPy multiplies two such arrays many times as quickly as it repeats one along so short an axis.
+    """
+    return np.asarray(cv2.merge([weight] * count).reshape(*weight.shape, count), np.float32)
 
 
 def extend(flow: F32, inside: Bool) -> F32:
@@ -48,8 +78,8 @@ def extend(flow: F32, inside: Bool) -> F32:
     Push-pull (Gortler et al., The Lumigraph, 1996, §3.4): average downwards counting only
     known pixels, then fill unknown ones from the coarser level upwards. ``n`` a power of two.
     """
-    weight = inside.astype(np.float32)
-    levels = [(flow * weight[..., None], weight)]
+    count, weight = flow.shape[2], inside.astype(np.float32)
+    levels = [(flow * layered(weight, count), weight)]
     while levels[-1][1].shape[0] > 2:
         total, known = levels[-1]
         half = (known.shape[1] // 2, known.shape[0] // 2)
@@ -57,12 +87,12 @@ def extend(flow: F32, inside: Bool) -> F32:
         coarse_known = np.asarray(cv2.resize(known, half, interpolation=cv2.INTER_AREA), np.float32)
         levels.append((coarse_total, coarse_known))
     total, known = levels.pop()
-    filled = np.asarray(total / np.maximum(known, 1e-6)[..., None], np.float32)
+    filled = np.asarray(total / layered(np.maximum(known, 1e-6), count), np.float32)
     for total, known in reversed(levels):
         size = (known.shape[1], known.shape[0])
         coarse = _resized(filled, size, cv2.INTER_LINEAR)
-        share = np.minimum(known * 4, 1.0)[..., None]
-        mean = total / np.maximum(known, 1e-6)[..., None]
+        share = layered(np.minimum(known * 4, 1.0), count)
+        mean = total / layered(np.maximum(known, 1e-6), count)
         filled = np.asarray(share * mean + (1 - share) * coarse, np.float32)
     return filled
 
@@ -118,12 +148,11 @@ def head_flow(
     deep = rim_depth(target, side) + back * np.minimum(distance, until)
     at = (np.arange(side, dtype=np.float32) + 0.5) * np.float32(CANVAS / side)
     turn = np.asarray(scale * rotation[:2] - np.eye(2, 3), np.float32)
-    flow = np.empty((side, side, 2), np.float32)
-    for axis in range(2):
-        across, down, inwards = turn[axis]
-        flow[..., axis] = across * at[None, :] + down * at[:, None] + inwards * deep
-        flow[..., axis] += np.float32(shift[axis])
-    return flow
+    planes = [
+        across * at[None, :] + down * at[:, None] + inwards * deep + np.float32(moved)
+        for (across, down, inwards), moved in zip(turn, shift[:2], strict=True)
+    ]
+    return np.asarray(cv2.merge(planes), np.float32)
 
 
 def fade_end(target: F64, source: F64, config: FieldConfig = _DEFAULT) -> float:
@@ -142,6 +171,7 @@ def fade_end(target: F64, source: F64, config: FieldConfig = _DEFAULT) -> float:
 def whole_flow(
     face: F32,
     inside: Bool,
+    distance: F32,
     target: F64,
     source: F64,
     rigidity: F64 | None = None,
@@ -149,25 +179,22 @@ def whole_flow(
 ) -> F32:
     """Return the flow of the whole picture (n, n, 2) from the flow inside the face.
 
-    ``face``: float32 (n, n, 2), canvas units; ``inside``: where it is known. ``rigidity``: weights
-    of the landmarks where the head's pose is fitted. The extension is computed on a coarser grid:
-    it is smooth.
+    ``face``: float32 (n, n, 2), canvas units; ``inside``: where it is known. ``distance``:
+    ``rim_distance`` of the target at ``FIELD_SIDE``: the extension is computed on a coarser grid,
+    for it is smooth. ``rigidity``: weights of the landmarks where the head's pose is fitted.
     """
-    coarse = _COARSE
-    side = face.shape[0]
-    known = cv2.resize(inside.astype(np.float32), (coarse, coarse), interpolation=cv2.INTER_AREA)
-    total = cv2.resize(face, (coarse, coarse), interpolation=cv2.INTER_AREA)
-    solid = known > 0.5
-    small = np.where(solid[..., None], total / np.maximum(known, 1e-6)[..., None], 0)
-    distance = rim_distance(target, coarse)
+    side, coarse = face.shape[0], (FIELD_SIDE, FIELD_SIDE)
+    known = cv2.resize(inside.astype(np.float32), coarse, interpolation=cv2.INTER_AREA)
+    total = cv2.resize(face, coarse, interpolation=cv2.INTER_AREA)
+    mean = np.asarray(total / layered(np.maximum(known, 1e-6)), np.float32)
     head = head_flow(target, source, distance, rigidity, config)
-    near = np.clip(1 - distance / np.float32(config.near), 0, 1)[..., None]
-    outside = near * extend(small.astype(np.float32), solid) + (1 - near) * head
+    near = layered(np.clip(1 - distance / np.float32(config.near), 0, 1))
+    outside = near * extend(mean, known > 0.5) + (1 - near) * head
     start, end = config.fade[0], fade_end(target, source, config)
     fade = np.clip((end - distance) / np.float32(end - start), 0, 1)
-    fade = (fade * fade * (3 - 2 * fade))[..., None]
+    fade = layered(fade * fade * (3 - 2 * fade))
     spread = cv2.resize(outside * fade, (side, side), interpolation=cv2.INTER_LINEAR)
     # Feather over a few pixels so that no seam shows where the mesh ends.
     core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
-    soft = cv2.GaussianBlur(core, (5, 5), 0)[..., None] * inside[..., None]
+    soft = layered(np.asarray(cv2.GaussianBlur(core, (5, 5), 0) * inside, np.float32))
     return np.asarray(soft * face + (1 - soft) * spread, np.float32)

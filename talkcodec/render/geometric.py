@@ -10,16 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from talkcodec.clock import NullStopwatch, Stopwatch
-from talkcodec.motion.shape import ShapeModel, turned
-from talkcodec.render.field import FieldConfig, whole_flow
-from talkcodec.render.layer import bent
+from talkcodec.motion.shape import ShapeModel, look, turned
+from talkcodec.render.field import (
+    FIELD_SIDE,
+    FieldConfig,
+    layered,
+    pixel_grid,
+    rim_distance,
+    sampled,
+    whole_flow,
+)
+from talkcodec.render.layer import bent, outside_weight
 from talkcodec.render.mend import mended
-from talkcodec.render.mesh import Topology, displacement, face_flow
+from talkcodec.render.mesh import Topology, displacement, face_flow, rasterise
 from talkcodec.render.patches import (
     MOUTH,
     REGIONS,
@@ -39,7 +48,7 @@ FLOW_SIDE = 128
 Layer = tuple[int, F32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReferenceView:
     """A decoded reference, ready to be warped.
 
@@ -58,8 +67,13 @@ class ReferenceView:
         shape = model.deform(neutral, state)
         return cls(picture, state, shape, model.place(shape, state))
 
+    @cached_property
+    def look(self) -> F64:
+        """The way that the face looks, (3,)."""
+        return look(self.state)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Target:
     """A pose and expression to draw, with everything that does not depend on a reference."""
 
@@ -72,22 +86,49 @@ class Target:
         shape = model.deform(neutral, state)
         return cls(state, shape, model.place(shape, state))
 
+    @cached_property
+    def look(self) -> F64:
+        """The way that the face should look, (3,)."""
+        return look(self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the flows from one target to all references share.
+
+    ``triangle``: int32 (128, 128), of the mesh, under each pixel; ``inside``: bool (128, 128), the
+    face. ``distance``: float32 (64, 64), ``rim_distance``; ``outside``: float32 (128, 128), where
+    flow may be corrected: ``outside_weight``.
+    """
+
+    triangle: I32
+    inside: Bool
+    distance: F32
+    outside: F32
+
+    @classmethod
+    def of(cls, target: Target, topology: Topology) -> Ground:
+        triangle = rasterise(topology, target.landmarks, FLOW_SIDE)
+        distance = rim_distance(target.landmarks, FIELD_SIDE)
+        outside = outside_weight(target.landmarks, FLOW_SIDE)
+        return cls(triangle, triangle >= 0, distance, outside)
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Backward flow to one reference, and what patches need to build their own.
-
-    ``field``: float32 (n, n, 2), canvas units. ``inside``: bool (n, n). ``triangle``: int32 (n, n).
-    """
+    """Backward flow to one reference. ``field``: float32 (n, n, 2), canvas units."""
 
     field: F32
-    inside: Bool
-    triangle: I32
+    ground: Ground
 
 
 @dataclass
 class GeometricRenderer:
-    """Draws targets from references. Holds no state between frames."""
+    """Draws targets from references.
+
+    It remembers the flow that it was asked for last: a sender asks for those from one target to
+    several references, and once more for that of the picture that it has just drawn.
+    """
 
     model: ShapeModel
     topology: Topology
@@ -95,15 +136,25 @@ class GeometricRenderer:
     regions: tuple[Region, ...] = REGIONS
     beyond: FieldConfig = field(default_factory=FieldConfig)
     doubt: None = None  # a warp does not know how wrong it is
+    _last: tuple[Target, F64, Sequence[Layer], Flow] | None = None
 
     def flow(self, target: Target, reference: ReferenceView, layers: Sequence[Layer] = ()) -> Flow:
         """Return the flow from ``target`` to ``reference``, residual layer included."""
-        face, inside, ids = face_flow(
-            self.topology, target.landmarks, reference.landmarks, FLOW_SIDE
+        ground: Ground | None = None
+        if self._last is not None and self._last[0] is target:
+            _, landmarks, bends, flow = self._last
+            if landmarks is reference.landmarks and bends is layers:
+                return flow
+            ground = flow.ground
+        ground = ground or Ground.of(target, self.topology)
+        ends = target.landmarks, reference.landmarks
+        face = face_flow(self.topology, *ends, ground.triangle)
+        whole = whole_flow(
+            face, ground.inside, ground.distance, *ends, self.model.rigidity, self.beyond
         )
-        ends, rigidity = (target.landmarks, reference.landmarks), self.model.rigidity
-        whole = whole_flow(face, inside, *ends, rigidity, self.beyond)
-        return Flow(bent(whole, layers, target.landmarks), inside, ids)
+        flow = Flow(bent(whole, layers, ground.outside), ground)
+        self._last = target, reference.landmarks, layers, flow
+        return flow
 
     def render(
         self,
@@ -128,7 +179,7 @@ class GeometricRenderer:
         flow: Flow,
     ) -> U8:
         """Return ``picture``, warped from ``primary``: mended, mouth and eyes from the nearest."""
-        picture, mouth = mended(picture, flow.field, flow.inside), primary
+        picture, mouth = mended(picture, flow.field, flow.ground.inside), primary
         for region in self.regions:
             best = choose(region, target, primary, bank)
             if best is not primary:
@@ -142,28 +193,27 @@ class GeometricRenderer:
     ) -> U8:
         """Draw ``region`` from ``source``; the triangles under the pixels are the same."""
         side = picture.shape[0]
-        mask = region_mask(region, target.landmarks, side)
-        rows, columns = np.nonzero(mask.max(1) > 0)[0], np.nonzero(mask.max(0) > 0)[0]
-        if len(rows) < 4 or len(columns) < 4:
+        mask, box = region_mask(region, target.landmarks, side)
+        if min(mask.shape) < 4:
             return picture
-        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        rows, columns = box
         cell = FLOW_SIDE / side
-        top, bottom = int(rows[0] * cell), int(np.ceil((rows[-1] + 1) * cell))
-        left, right = int(columns[0] * cell), int(np.ceil((columns[-1] + 1) * cell))
-        ids = flow.triangle[top:bottom, left:right]
+        top, bottom = int(rows.start * cell), int(np.ceil(rows.stop * cell))
+        left, right = int(columns.start * cell), int(np.ceil(columns.stop * cell))
+        ids = flow.ground.triangle[top:bottom, left:right]
         unit = np.float32(CANVAS / FLOW_SIDE)
         x = (np.arange(left, right, dtype=np.float32) + 0.5)[None, :] * unit
         y = (np.arange(top, bottom, dtype=np.float32) + 0.5)[:, None] * unit
         ends = target.landmarks, source.landmarks
         local = displacement(self.topology, *ends, np.maximum(ids, 0), x, y)
-        whole = np.zeros((FLOW_SIDE, FLOW_SIDE, 2), np.float32)
-        whole[top:bottom, left:right] = np.where((ids >= 0)[..., None], local, 0)
         known = np.zeros((FLOW_SIDE, FLOW_SIDE), np.float32)
         known[top:bottom, left:right] = ids >= 0
+        whole = np.zeros((FLOW_SIDE, FLOW_SIDE, 2), np.float32)
+        whole[top:bottom, left:right] = local * layered(known[top:bottom, left:right])
         patch = resample(source.picture, whole, box)
         inside = cv2.resize(known, (side, side), interpolation=cv2.INTER_LINEAR)[box]
         out = picture.copy()
-        out[box] = blend(picture[box], patch, mask[box] * (inside > 0.99))
+        out[box] = blend(picture[box], patch, mask * (inside > 0.99))
         return out
 
 
@@ -171,10 +221,11 @@ def choose(
     region: Region, target: Target, primary: ReferenceView, bank: Sequence[ReferenceView]
 ) -> ReferenceView:
     """Return the reference whose ``region`` is nearest to the target's, biased to ``primary``."""
+    others = [view for view in bank if view is not primary]
+    if not others:
+        return primary
     best, score = primary, _unlike(region, target, primary) - region.gain
-    for candidate in bank:
-        if candidate is primary:
-            continue
+    for candidate in others:
         distance = _unlike(region, target, candidate)
         if distance < score:
             best, score = candidate, distance
@@ -184,19 +235,16 @@ def choose(
 def _unlike(region: Region, target: Target, view: ReferenceView) -> float:
     """Return how much warping ``region`` of ``view`` to ``target`` would leave wrong."""
     apart = shape_distance(region, target.shape, view.shape)
-    return apart + region.turn * turned(target.state, view.state)
+    return apart + region.turn * turned(target.look, view.look) if region.turn else apart
 
 
 def resample(picture: U8, flow: F32, box: tuple[slice, slice] | None = None) -> U8:
     """Return ``picture`` (S, S, 3) sampled along ``flow`` (n, n, 2), only in ``box``."""
     side = picture.shape[0]
-    full = cv2.resize(flow, (side, side), interpolation=cv2.INTER_LINEAR) * np.float32(
-        side / CANVAS
-    )
-    grid = np.arange(side, dtype=np.float32)
-    x, y = full[..., 0] + grid[None, :], full[..., 1] + grid[:, None]
+    at = np.asarray(cv2.resize(flow, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+    grid = pixel_grid(side)
     if box is not None:
-        x, y = np.ascontiguousarray(x[box]), np.ascontiguousarray(y[box])
-    return np.asarray(
-        cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+        at, grid = np.ascontiguousarray(at[box]), grid[box]
+    at *= np.float32(side / CANVAS)
+    at += grid
+    return sampled(picture, at, cv2.INTER_CUBIC)

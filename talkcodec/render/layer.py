@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
+import cv2
 import numpy as np
 
-from talkcodec.render.field import rim_distance
+from talkcodec.render.field import layered, rim_distance
 from talkcodec.types import F32, F64, I32
 
 #: Canvas units of root-mean-square displacement that one quantiser step stands for.
@@ -68,22 +69,20 @@ def layer_flow(mode: int, values: I32 | F32, side: int) -> F32:
         return np.asarray((basis(mode, side) @ parts.T).reshape(side, side, 2), np.float32)
     count = GRID_SIDE[mode]
     waves = _waves(count, side)
-    flow = np.empty((side, side, 2), np.float32)
-    for axis, part in enumerate(parts):  # a product of one dimension's waves: far less work
-        flow[..., axis] = waves.T @ part.reshape(count, count) @ waves
-    return flow
+    # A product of one dimension's waves: far less work.
+    planes = [waves.T @ part.reshape(count, count) @ waves for part in parts]
+    return np.asarray(cv2.merge(planes), np.float32)
 
 
-def bent(flow: F32, layers: Iterable[tuple[int, F32]], target: F64) -> F32:
-    """Return ``flow`` (n, n, 2), canvas units, with ``layers`` beyond the face of ``target``.
+def bent(flow: F32, layers: Iterable[tuple[int, F32]], outside: F32) -> F32:
+    """Return ``flow`` (n, n, 2), canvas units, with ``layers`` beyond the face.
 
-    ``layers``: modes and values. ``target``: landmarks (478, 3).
+    ``layers``: modes and values. ``outside``: ``outside_weight`` (n, n).
     """
-    side = flow.shape[0]
-    bends = [layer_flow(mode, values, side) for mode, values in layers]
+    bends = [layer_flow(mode, values, flow.shape[0]) for mode, values in layers]
     if not bends:
         return flow
-    return np.asarray(flow + sum(bends) * outside_weight(target, side)[..., None], np.float32)
+    return np.asarray(flow + sum(bends) * layered(outside), np.float32)
 
 
 def outside_weight(target: F64, side: int) -> F32:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from talkcodec.render.field import pixel_grid, sampled
 from talkcodec.types import CANVAS, F32, U8, Bool
 
 MEASURE_SIDE = 128
@@ -27,10 +28,8 @@ def small_luma(picture: U8) -> U8:
 def warp_luma(luma: U8, flow: F32) -> U8:
     """Sample ``luma`` (n, n) along ``flow`` (n, n, 2), given in canvas units."""
     side = luma.shape[0]
-    grid = np.arange(side, dtype=np.float32)
-    scaled = flow * np.float32(side / CANVAS)
-    x, y = scaled[..., 0] + grid[None, :], scaled[..., 1] + grid[:, None]
-    return np.asarray(cv2.remap(luma, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    at = flow * np.float32(side / CANVAS) + pixel_grid(side)
+    return sampled(luma, at, cv2.INTER_LINEAR)
 
 
 def error_map(picture: U8, truth: U8) -> F32:
@@ -53,12 +52,13 @@ def torn(flow: F32, limit: float = 3.0, rim: float = 6.0) -> Bool:
     """
     side = flow.shape[0]
     cell = CANVAS / side
-    across, down = np.gradient(flow, cell, axis=1), np.gradient(flow, cell, axis=0)
-    a, b, c, d = 1 + across[..., 0], down[..., 0], across[..., 1], 1 + down[..., 1]
+    x, y = cv2.split(flow)
+    (b, a), (d, c) = np.gradient(x, cell), np.gradient(y, cell)
+    a, d = 1 + a, 1 + d
     half, area = (a * a + b * b + c * c + d * d) / 2, a * d - b * c
     smaller = half - np.sqrt(np.maximum(half * half - area * area, 0))
     at = (np.arange(side, dtype=np.float32) + 0.5) * np.float32(cell)
-    x, y = flow[..., 0] + at[None, :], flow[..., 1] + at[:, None]
+    x, y = x + at[None, :], y + at[:, None]
     beyond = np.maximum(np.abs(x - CANVAS / 2), np.abs(y - CANVAS / 2)) > CANVAS / 2 + rim
     return np.asarray((smaller < limit**-2) | (area <= 0) | beyond, np.bool_)
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from safetensors.numpy import load_file
 
-from talkcodec.types import CANVAS, F32, F64, I32, Bool
+from talkcodec.types import CANVAS, F32, F64, I32
 
 _SHIFT = 4  # sub-pixel bits of OpenCV's polygon filler
 
@@ -45,34 +45,38 @@ def rasterise(topology: Topology, landmarks: F64, side: int) -> I32:
     painted from far to near, so a turned head hides its far cheek behind the nose.
     """
     points = landmarks[:, :2] * (side / CANVAS) - 0.5
-    corners = points[topology.triangles]
-    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    facing = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
+    fixed = np.clip(np.rint(points * (1 << _SHIFT)), -32768, 32767).astype(np.int32)
+    (ax, bx, cx), (ay, by, cy) = _corners(topology, points)
+    facing = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
     depth = landmarks[:, 2][topology.triangles].mean(1)
     order = np.argsort(-depth, kind="stable")
     order = order[facing[order] > 0]
-    fixed = np.clip(np.rint(corners * (1 << _SHIFT)), -32768, 32767).astype(np.int32)
     ids = np.full((side, side), -1, np.int32)
-    for index, polygon in zip(order.tolist(), fixed[order], strict=True):
-        cv2.fillConvexPoly(ids, polygon, index, lineType=cv2.LINE_8, shift=_SHIFT)
+    for index, polygon in zip(order.tolist(), fixed[topology.triangles[order]], strict=True):
+        # By position: reading names takes OpenCV a third as long as filling so small a triangle.
+        cv2.fillConvexPoly(ids, polygon, index, cv2.LINE_8, _SHIFT)
     return ids
 
 
 def affine_maps(topology: Topology, target: F64, source: F64) -> F32:
-    """Return per triangle the affine map from target to source: float32 (T, 2, 3), canvas units."""
+    """Return the affine maps from target to source: float32 (2, 3, T), canvas units."""
     # By coordinates, each an array of all triangles: many times as quick as small matrices.
-    a, b, c = (target[:, :2].T[:, corner] for corner in topology.triangles.T)
-    e, f, g = (source[:, :2].T[:, corner] for corner in topology.triangles.T)
-    (ux, uy), (vx, vy) = b - a, c - a
+    (ax, bx, cx), (ay, by, cy) = _corners(topology, target)
+    ux, uy, vx, vy = bx - ax, by - ay, cx - ax, cy - ay
     area = ux * vy - uy * vx
     area = np.where(np.abs(area) < 1e-3, 1e-3, area)
-    maps = np.empty((len(topology.triangles), 2, 3), np.float32)
-    for axis, (first, second) in enumerate(zip(f - e, g - e, strict=True)):
+    maps = np.empty((2, 3, len(area)), np.float32)
+    for row, (e, f, g) in zip(maps, _corners(topology, source), strict=True):
+        first, second = f - e, g - e
         across = (first * vy - second * uy) / area
         down = (second * ux - first * vx) / area
-        maps[:, axis, 0], maps[:, axis, 1] = across, down
-        maps[:, axis, 2] = e[axis] - across * a[0] - down * a[1]
+        row[0], row[1], row[2] = across, down, e - across * ax - down * ay
     return maps
+
+
+def _corners(topology: Topology, points: F64 | F32) -> F64 | F32:
+    """Return where the corners of all triangles are, of ``points`` (478, 2 or 3): (2, 3, T)."""
+    return points[:, :2].T[:, topology.triangles.T]
 
 
 def displacement(topology: Topology, target: F64, source: F64, ids: I32, x: F32, y: F32) -> F32:
@@ -81,12 +85,10 @@ def displacement(topology: Topology, target: F64, source: F64, ids: I32, x: F32,
     ``ids`` (...): the triangle of each point, ``x`` and ``y`` its place, broadcastable to that.
     """
     # One row a triangle, gathered once: its map less the identity, then its corners' limits.
-    maps = affine_maps(topology, target, source) - np.eye(2, 3, dtype=np.float32)
-    moved = (source[:, :2] - target[:, :2]).astype(np.float32)
-    a, b, c = (moved[corner] for corner in topology.triangles.T)
-    low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
-    rows = np.concatenate([maps.reshape(-1, 6), low, high], 1)
-    of = np.take(rows, ids, axis=0)
+    maps = affine_maps(topology, target, source) - np.eye(2, 3, dtype=np.float32)[..., None]
+    moved = _corners(topology, (source[:, :2] - target[:, :2]).astype(np.float32))
+    rows = np.concatenate([maps.reshape(6, -1), moved.min(1), moved.max(1)])
+    of = np.take(np.ascontiguousarray(rows.T), ids, axis=0)
     shift = np.empty((*ids.shape, 2), np.float32)
     for axis in range(2):
         across, down, fixed = (of[..., 3 * axis + k] for k in range(3))
@@ -96,17 +98,17 @@ def displacement(topology: Topology, target: F64, source: F64, ids: I32, x: F32,
     return shift
 
 
-def face_flow(topology: Topology, target: F64, source: F64, side: int) -> tuple[F32, Bool, I32]:
+def face_flow(topology: Topology, target: F64, source: F64, ids: I32) -> F32:
     """Return the displacement from target pixels to the source inside the face.
 
-    ``target``, ``source``: landmarks (478, 3). Returns flow float32 (side, side, 2) in canvas
-    units (0 outside), the face's mask, and the triangle under each pixel.
+    ``target``, ``source``: landmarks (478, 3). ``ids``: int32 (n, n), of ``rasterise`` for the
+    target. Returns flow float32 (n, n, 2) in canvas units, 0 outside.
     """
-    ids = rasterise(topology, target, side)
-    inside = ids >= 0
-    rows, columns = np.nonzero(inside)
+    side = ids.shape[0]
+    within = np.flatnonzero(ids >= 0)
+    rows, columns = np.divmod(within, side)
     unit = CANVAS / side
     x, y = ((columns + 0.5) * unit).astype(np.float32), ((rows + 0.5) * unit).astype(np.float32)
-    flow = np.zeros((side, side, 2), np.float32)
-    flow[rows, columns] = displacement(topology, target, source, ids[rows, columns], x, y)
-    return flow, inside, ids
+    flow = np.zeros((side * side, 2), np.float32)
+    flow[within] = displacement(topology, target, source, ids.reshape(-1)[within], x, y)
+    return flow.reshape(side, side, 2)

@@ -25,6 +25,7 @@ from talkcodec.motion.landmarks import (
     RIGHT_EYE,
     RIGHT_LID_GAP,
 )
+from talkcodec.render.field import layered
 from talkcodec.types import CANVAS, F32, F64, U8, Bool
 
 
@@ -69,19 +70,32 @@ def shape_distance(region: Region, target: F64, reference: F64) -> float:
     return float(np.sqrt((difference**2).sum(1).mean()))
 
 
-def region_mask(region: Region, landmarks: F64, side: int) -> F32:
-    """Return the soft mask of ``region`` around ``landmarks`` in a ``side``² picture."""
+def region_mask(region: Region, landmarks: F64, side: int) -> tuple[F32, tuple[slice, slice]]:
+    """Return the soft mask of ``region`` around ``landmarks`` in a ``side``² picture.
+
+    And where in the picture that is: the smallest box beyond which it is 0, perhaps empty.
+    """
     scale = side / CANVAS
-    mask = np.zeros((side, side), np.uint8)
-    for outline in region.outlines:
-        hull = cv2.convexHull((landmarks[list(outline), :2] * scale - 0.5).astype(np.float32))
-        cv2.fillConvexPoly(mask, np.rint(hull).astype(np.int32), 255)
+    places = [landmarks[list(o), :2] * scale - 0.5 for o in region.outlines]
+    hulls = [np.rint(cv2.convexHull(p.astype(np.float32))).astype(np.int32) for p in places]
     unit = float(np.linalg.norm(landmarks[468, :2] - landmarks[473, :2])) * scale
     reach = max(region.margin * unit, 1.0)
+    # Only where it may not be 0: distances on the way there are the same in a part of a picture.
+    corners, beyond = np.concatenate(hulls)[:, 0], int(1.25 * reach) + 2
+    left, top = np.clip(corners.min(0) - beyond, 0, side).tolist()
+    right, bottom = np.clip(corners.max(0) + beyond, 0, side).tolist()
+    if right <= left or bottom <= top:
+        return np.zeros((0, 0), np.float32), np.s_[0:0, 0:0]
+    apart = np.full((bottom - top, right - left), 255, np.uint8)
+    for hull in hulls:
+        cv2.fillConvexPoly(apart, hull - (left, top), 0)
     # By distance, not by dilation: the time must not depend on what a stream says of its face.
-    far = cv2.distanceTransform(255 - mask, cv2.DIST_L2, cv2.DIST_MASK_3)
+    far = cv2.distanceTransform(apart, cv2.DIST_L2, cv2.DIST_MASK_3)
     distance = np.minimum(far, np.float32(4 * side))  # without a face in view it is "infinite"
-    return np.asarray(np.clip((1.25 * reach - distance) / (0.5 * reach), 0, 1), np.float32)
+    mask = np.asarray(np.clip((1.25 * reach - distance) / (0.5 * reach), 0, 1), np.float32)
+    x, y, width, height = cv2.boundingRect((mask > 0).view(np.uint8))
+    box = np.s_[top + y : top + y + height, left + x : left + x + width]
+    return mask[y : y + height, x : x + width], box
 
 
 def blend(base: U8, patch: U8, mask: F32) -> U8:
@@ -91,7 +105,7 @@ def blend(base: U8, patch: U8, mask: F32) -> U8:
         return base
     a, b = base.astype(np.float32), patch.astype(np.float32)
     offset = np.clip((a[rim] - b[rim]).mean(0), -24, 24)
-    out = a + mask[..., None] * (b + offset - a)
+    out = a + layered(mask, 3) * (b + offset - a)
     return np.asarray(np.clip(np.rint(out), 0, 255), np.uint8)
 
 

@@ -15,21 +15,19 @@ import numpy as np
 
 from talkcodec.render.closeup import MOUTH_PART, PARTS, Part, shrunk
 from talkcodec.render.drive import DRIVE_SIDE, drive
-from talkcodec.render.field import rim_distance
+from talkcodec.render.field import FIELD_SIDE
 from talkcodec.render.geometric import (
-    FLOW_SIDE,
     GeometricRenderer,
     Layer,
     ReferenceView,
     Target,
     resample,
 )
-from talkcodec.render.layer import outside_weight
 from talkcodec.render.patches import eye_gap, mouth_gap
 from talkcodec.types import F32, F64, U8, Bool
 
 #: Side of the flow that networks see; they are given it in units of 16, to be about 1.
-INPUT_SIDE, INPUT_UNIT = 64, 16.0
+INPUT_SIDE, INPUT_UNIT = FIELD_SIDE, 16.0
 
 
 #: What a reference tells of a part.
@@ -86,26 +84,32 @@ def stage(
     flow = renderer.flow(target, primary, layers)
     plain = resample(primary.picture, flow.field)
     warped = renderer.patched(plain, target, primary, bank, flow)
-    # OpenCV: ten times as fast as numpy's any() over three channels.
-    red, green, blue = cv2.split(cv2.absdiff(warped, plain))
-    patched = np.asarray(cv2.bitwise_or(cv2.bitwise_or(red, green), blue) > 0, np.bool_)
     size = (DRIVE_SIDE, DRIVE_SIDE)
     small = cv2.resize(warped, size, interpolation=cv2.INTER_AREA)
     size = (INPUT_SIDE, INPUT_SIDE)
-    coarse = cv2.resize(flow.field, size, interpolation=cv2.INTER_AREA) / INPUT_UNIT
-    distance = np.minimum(rim_distance(target.landmarks, INPUT_SIDE), 2)
+    coarse = cv2.resize(flow.field, size, interpolation=cv2.INTER_AREA) / np.float32(INPUT_UNIT)
+    distance = np.minimum(flow.ground.distance, 2)
     views = (primary, *bank)
     canvas = shrunk(warped) if parts else warped
     return Staged(
         warped,
-        patched,
+        _differs(warped, plain),
         flow.field,
-        outside_weight(target.landmarks, FLOW_SIDE),
+        flow.ground.outside,
         np.asarray(small, np.uint8),
         drive(target.landmarks),
-        np.stack([coarse[..., 0], coarse[..., 1], distance]).astype(np.float32),
+        np.stack([*cv2.split(coarse), distance]),
         tuple(_seen(part, canvas, target, views, told or told_by) for part in parts),
     )
+
+
+def _differs(one: U8, other: U8) -> Bool:
+    """Return where two pictures (S, S, 3) differ: bool (S, S)."""
+    if one is other:
+        return np.zeros(one.shape[:2], np.bool_)
+    # OpenCV: ten times as fast as numpy's any() over three channels.
+    red, green, blue = cv2.split(cv2.absdiff(one, other))
+    return np.asarray(cv2.bitwise_or(cv2.bitwise_or(red, green), blue) > 0, np.bool_)
 
 
 def teller(part: Part, views: Sequence[ReferenceView]) -> ReferenceView:

@@ -16,6 +16,7 @@ from talkcodec.render.layer import (
     bent,
     fit_layer,
     layer_flow,
+    outside_weight,
     value_count,
 )
 from talkcodec.render.measure import (
@@ -65,12 +66,13 @@ def test_layers_bend_what_lies_beyond_the_face_and_nothing_else() -> None:
     landmarks, flow = MODEL.expand(MODEL.mean, state), np.ones((64, 64, 2), np.float32)
     values = np.zeros(6, np.float32)
     values[0], values[3] = 8, -4
-    once, twice = (bent(flow, [(1, values)] * count, landmarks) for count in (1, 2))
+    weight = outside_weight(landmarks, 64)
+    once, twice = (bent(flow, [(1, values)] * count, weight) for count in (1, 2))
     outside = rim_distance(landmarks, 64) > 0.1
     assert np.allclose(once[outside], (1 + 8 * LAYER_STEP, 1 - 4 * LAYER_STEP))
     assert np.allclose(twice[outside], (1 + 16 * LAYER_STEP, 1 - 8 * LAYER_STEP))
     assert np.allclose(once[rim_distance(landmarks, 64) == 0], 1)
-    assert np.array_equal(bent(flow, [], landmarks), flow)
+    assert np.array_equal(bent(flow, [], weight), flow)
 
 
 def test_off_is_no_motion() -> None:
@@ -133,6 +135,20 @@ def test_a_warp_tears_where_it_stretches_too_far_in_any_direction() -> None:
     shear[..., 0] = np.arange(32, dtype=np.float32)[:, None] * 8 * 3.0  # a row moves 3 times itself
     assert torn(shear)[:, :16].all()
     assert not torn(shear * 0.2)[:16, :16].any()
+
+
+def test_what_tears_is_told_by_the_slopes_of_the_flow() -> None:
+    random = np.random.default_rng(2)
+    coarse = random.normal(0, 14, (9, 9, 2)).astype(np.float32)
+    flow = np.asarray(cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC), np.float32)
+    at = (np.indices((64, 64)).transpose(1, 2, 0)[..., ::-1] + 0.5) * 4
+    across, down = (np.gradient(flow.astype(np.float64), 4, axis=axis) for axis in (1, 0))
+    slopes = np.stack([across, down], -1) + np.eye(2)
+    smaller = np.linalg.svd(slopes, compute_uv=False)[..., 1]
+    far = np.abs(at + flow - 128).max(-1) > 134
+    wanted = (smaller < 1 / 3) | (np.linalg.det(slopes) <= 0) | far
+    assert 0.05 < wanted.mean() < 0.95
+    assert (torn(flow) == wanted).mean() > 0.999
 
 
 def test_a_warp_that_folds_over_tears() -> None:

@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from talkcodec import weights
 from talkcodec.motion.landmarks import OVAL
-from talkcodec.render.field import extend, fade_end, head_flow, rim_distance, whole_flow
+from talkcodec.render.field import (
+    FIELD_SIDE,
+    extend,
+    fade_end,
+    head_flow,
+    rim_distance,
+    whole_flow,
+)
 from talkcodec.render.measure import torn
 from talkcodec.render.mesh import face_flow, rasterise
-from talkcodec.types import F64, LANDMARKS
+from talkcodec.types import CANVAS, F32, F64, LANDMARKS, Bool
 
 MODEL, TOPOLOGY = weights.shape_model(), weights.topology()
 SIDE = 128
@@ -23,6 +31,17 @@ def face(**pose: float) -> F64:
     for index, value in pose.items():
         state[{"pitch": 0, "yaw": 1, "roll": 2, "x": 3, "y": 4}[index]] += value
     return MODEL.expand(MODEL.mean, state)
+
+
+def flow_within(target: F64, source: F64) -> tuple[F32, Bool]:
+    """Return the flow of the face, and where that is."""
+    ids = rasterise(TOPOLOGY, target, SIDE)
+    return face_flow(TOPOLOGY, target, source, ids), ids >= 0
+
+
+def flow_of_all(target: F64, source: F64) -> F32:
+    distance = rim_distance(target, FIELD_SIDE)
+    return whole_flow(*flow_within(target, source), distance, target, source)
 
 
 def test_triangles_are_of_landmarks_and_wound_alike() -> None:
@@ -37,7 +56,7 @@ def test_triangles_are_of_landmarks_and_wound_alike() -> None:
 @pytest.mark.parametrize("yaw", [0.0, 0.5, -0.7])
 def test_the_flow_carries_each_visible_landmark_to_its_place(yaw: float) -> None:
     source, target = face(), face(yaw=yaw, x=6, roll=0.1)
-    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
+    flow, inside = flow_within(target, source)
     nose = (1, 4, 5, 6)  # never hidden at these angles
     for index in nose:
         column, row = (target[index, :2] / 2).astype(int)
@@ -45,6 +64,32 @@ def test_the_flow_carries_each_visible_landmark_to_its_place(yaw: float) -> None
         reached = (np.array([column, row]) + 0.5) * 2 + flow[row, column]
         # The pixel's centre is up to a pixel and a half from the landmark.
         assert np.abs(reached - source[index, :2]).max() < 3.5
+
+
+def test_pixels_are_filled_one_triangle_over_the_other_from_far_to_near() -> None:
+    target = face(yaw=0.6, roll=0.2)
+    ids = np.full((SIDE, SIDE), -1, np.int32)
+    depth = {i: target[t, 2].mean() for i, t in enumerate(TOPOLOGY.triangles)}
+    for index in sorted(depth, key=lambda i: -depth[i]):
+        corners = target[TOPOLOGY.triangles[index], :2] * (SIDE / CANVAS) - 0.5
+        if np.linalg.det(corners[1:] - corners[0]) > 0:
+            fixed = np.rint(corners * 16).astype(np.int32)
+            cv2.fillConvexPoly(ids, fixed, index, lineType=cv2.LINE_8, shift=4)
+    assert np.array_equal(rasterise(TOPOLOGY, target, SIDE), ids)
+
+
+def test_a_triangle_moves_its_pixels_as_an_affine_map_does() -> None:
+    source, target = face(), face(yaw=0.3, x=4, roll=0.1)
+    ids = rasterise(TOPOLOGY, target, SIDE)
+    flow = face_flow(TOPOLOGY, target, source, ids)
+    assert (flow[ids < 0] == 0).all()
+    for row, column in np.argwhere(ids >= 0)[::37]:
+        corners = TOPOLOGY.triangles[ids[row, column]]
+        ends = np.column_stack([target[corners, :2], np.ones(3)])
+        moved = (source - target)[corners, :2]
+        at = np.array([(column + 0.5) * 2, (row + 0.5) * 2, 1.0])
+        wanted = np.clip(at @ np.linalg.solve(ends, moved), moved.min(0), moved.max(0))
+        assert np.allclose(flow[row, column], wanted, atol=2e-3)
 
 
 def test_a_turned_head_hides_its_far_side() -> None:
@@ -57,7 +102,7 @@ def test_no_pixel_moves_further_than_the_landmarks(seed: int) -> None:
     random = np.random.default_rng(seed)
     source, target = face(yaw=random.uniform(-0.6, 0.6)), face(yaw=random.uniform(-0.6, 0.6))
     target = target + random.normal(0, 1.5, target.shape)
-    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
+    flow, inside = flow_within(target, source)
     moved = (source - target)[:, :2]
     assert inside.any()
     assert (flow[inside] >= moved.min(0) - 1e-3).all()
@@ -66,8 +111,7 @@ def test_no_pixel_moves_further_than_the_landmarks(seed: int) -> None:
 
 def test_the_background_stays_where_it_is() -> None:
     source, target = face(), face(x=10, y=4)
-    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
-    whole = whole_flow(flow, inside, target, source)
+    whole = flow_of_all(target, source)
     far = rim_distance(target, SIDE) > fade_end(target, source)
     assert far.any()
     assert np.abs(whole[far]).max() < 0.5
@@ -78,8 +122,7 @@ def test_the_background_stays_where_it_is() -> None:
 @pytest.mark.parametrize("pose", [{"pitch": 0.4}, {"yaw": 0.4}, {"roll": 0.5}, {"x": 25.0}])
 def test_no_pose_tears_the_picture(pose: dict[str, float]) -> None:
     source, target = face(), face(**pose)
-    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
-    whole = whole_flow(flow, inside, target, source)
+    whole = flow_of_all(target, source)
     assert np.isfinite(whole).all()
     # What a turn uncovers beside the face was in no reference: a narrow band, and nothing else.
     apart = torn(whole) & (rim_distance(target, SIDE) > 0.02)
@@ -91,10 +134,7 @@ def test_one_bad_landmark_bends_only_its_neighbourhood() -> None:
     source, target = face(), face(x=3)
     broken = target.copy()
     broken[50, :2] += (18, -12)
-    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
-    bad, bad_inside, _ = face_flow(TOPOLOGY, broken, source, SIDE)
-    good = whole_flow(flow, inside, target, source)
-    hurt = whole_flow(bad, bad_inside, broken, source)
+    good, hurt = flow_of_all(target, source), flow_of_all(broken, source)
     changed = np.abs(good - hurt).max(-1) > 1.0
     assert changed.mean() < 0.05
 
@@ -106,6 +146,18 @@ def test_extension_fills_everything_and_keeps_what_is_known() -> None:
     flow[inside] = (3.0, -1.0)
     filled = extend(flow, inside)
     assert np.allclose(filled, (3.0, -1.0), atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_components_are_extended_each_by_itself(count: int) -> None:
+    random = np.random.default_rng(count)
+    flow = random.normal(0, 5, (32, 32, count)).astype(np.float32)
+    inside = random.random((32, 32)) < 0.2
+    filled = extend(flow, inside)
+    assert np.array_equal(filled[inside], flow[inside])
+    for k in range(count):
+        alone = extend(flow[..., k : k + 1], inside)
+        np.testing.assert_allclose(filled[..., k : k + 1], alone, atol=1e-5)
 
 
 @pytest.mark.parametrize("pose", [{"roll": 0.2, "x": 5.0}, {"yaw": 0.4}, {"pitch": -0.3}])
@@ -152,8 +204,7 @@ def test_a_long_way_fades_wider() -> None:
 @pytest.mark.parametrize("way", [20.0, 40.0, -60.0])
 def test_no_way_stretches_the_background_to_more_than_twice_its_size(way: float) -> None:
     source, target = face(x=-way / 2), face(x=way / 2)
-    flow, inside, _ = face_flow(TOPOLOGY, target, source, SIDE)
-    whole = whole_flow(flow, inside, target, source)
+    whole = flow_of_all(target, source)
     outside = rim_distance(target, SIDE) > 0.1
     slope = np.abs(np.diff(whole[..., 0], axis=1)) / 2
     assert slope[outside[:, 1:] & outside[:, :-1]].max() < 0.62
