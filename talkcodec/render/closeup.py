@@ -25,6 +25,7 @@ from talkcodec.motion.landmarks import (
     LIPS_OUTER,
 )
 from talkcodec.render.drive import eyes, polygons
+from talkcodec.render.field import layered
 from talkcodec.types import CANVAS, F32, F64, U8
 
 #: Smallest and largest width of a crop, canvas units.
@@ -53,18 +54,17 @@ class Part:
 
     def box(self, landmarks: F64) -> F64:
         """Return the map (2, 3) from pixels of the crop to canvas units: landmarks (478, 3)."""
-        points = np.clip(landmarks[:, :2], -4 * CANVAS, 4 * CANVAS)
-        right, left = points[IRISES[0]], points[IRISES[5]]
+        right, left, lip = _bounded(landmarks[[IRISES[0], IRISES[5], LIP_GAP[0]], :2])
         across = left - right
-        down = points[LIP_GAP[0]] - (left + right) / 2
+        down = lip - (left + right) / 2
         size = float(np.hypot(np.linalg.norm(across), np.linalg.norm(down)))
-        scale = float(np.clip(self.share * size, *_WIDTHS)) / self.width
+        scale = min(max(self.share * size, _WIDTHS[0]), _WIDTHS[1]) / self.width
         roll = float(np.arctan2(across[1], across[0]))
         cosine, sine = scale * np.cos(roll), scale * np.sin(roll)
-        turn = np.array([[cosine, -sine], [sine, cosine]])
-        middle = points[list(self.centre)].mean(0)
-        offset = middle - turn @ (self.width / 2, self.height / 2)
-        return np.hstack([turn, offset[:, None]])
+        box = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
+        middle = _bounded(landmarks[list(self.centre), :2]).mean(0)
+        box[:, 2] = middle - box[:, :2] @ (self.width / 2, self.height / 2)
+        return box
 
     def planes(self, picture: U8, landmarks: F64, box: F64, told: U8) -> U8:
         """Return what the network is given, uint8 (9, height, width).
@@ -73,14 +73,13 @@ class Part:
         should have; ``box``: of them; ``told``: of the reference that tells most of the part.
         """
         wanted = self.outlines(_inside(landmarks, box), self.width, self.height)
-        seen = self.crop(picture, box).transpose(2, 0, 1)
-        return np.ascontiguousarray(np.concatenate([seen, *(w[None] for w in wanted), told]))
+        return np.stack([*cv2.split(self.crop(picture, box)), *wanted, *told])
 
     def told(self, picture: U8, landmarks: F64) -> U8:
         """Return what a reference tells, uint8 (4, height, width): its crop and first outline."""
         box = self.box(landmarks)
         shown, _ = self.outlines(_inside(landmarks, box), self.width, self.height)
-        return np.concatenate([self.crop(picture, box).transpose(2, 0, 1), shown[None]])
+        return np.stack([*cv2.split(self.crop(picture, box)), shown])
 
     def crop(self, picture: U8, box: F64) -> U8:
         """Return the crop ``box`` of ``picture`` (S, S, 3), uint8 (height, width, 3)."""
@@ -102,18 +101,21 @@ class Part:
         to_picture = _pixels(box, side)
         ends = np.array([[x, y] for x in (0, self.width) for y in (0, self.height)]) - 0.5
         corners = ends @ to_picture[:, :2].T + to_picture[:, 2]
-        left, top = np.clip(np.floor(corners.min(0)).astype(int), 0, side)
-        right, bottom = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, side)
+        left, top = np.clip(np.floor(corners.min(0)).astype(int), 0, side).tolist()
+        right, bottom = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, side).tolist()
         if right - left < 2 or bottom - top < 2:
             return painted
         to_picture[:, 2] -= (left, top)
         weight = window(self.width, self.height)
-        layers = np.dstack([np.moveaxis(change, 0, -1) * weight[..., None], weight])
-        size = int(right - left), int(bottom - top)
-        layers = cv2.warpAffine(layers, to_picture, size, flags=cv2.INTER_LINEAR)
+        layers = cv2.merge([*(change * weight), weight])
+        layers = cv2.warpAffine(layers, to_picture, (right - left, bottom - top))
+        *changes, blended = cv2.split(layers)
         out, place = painted.copy(), np.s_[top:bottom, left:right]
-        before, geometric = painted[place].astype(np.float32), warped[place].astype(np.float32)
-        mixed = before + layers[..., 3:] * (geometric - before) + layers[..., :3]
+        before, mixed = painted[place].astype(np.float32), warped[place].astype(np.float32)
+        mixed -= before
+        mixed *= layered(np.asarray(blended, np.float32), 3)
+        mixed += before
+        mixed += cv2.merge(changes)
         out[place] = np.clip(np.rint(mixed), 0, 255)
         return out
 
@@ -137,6 +139,11 @@ def window(width: int, height: int) -> F32:
 def _rise(count: int) -> F64:
     near = np.minimum(np.arange(count) + 0.5, count - 0.5 - np.arange(count)) / (_FADE * count)
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(near, 0, 1)))
+
+
+def _bounded(points: F64) -> F64:
+    """Return ``points`` (n, 2), canvas units, no further out than a face may lie."""
+    return np.clip(points, -4 * CANVAS, 4 * CANVAS)
 
 
 def _pixels(box: F64, side: int) -> F64:

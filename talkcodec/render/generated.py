@@ -22,7 +22,7 @@ from talkcodec.motion.shape import ShapeModel
 from talkcodec.render.closeup import PARTS, Part
 from talkcodec.render.engine import EngineName, Precision
 from talkcodec.render.engine.signature import Arrays
-from talkcodec.render.field import FieldConfig
+from talkcodec.render.field import FieldConfig, layered
 from talkcodec.render.geometric import (
     FLOW_SIDE,
     Flow,
@@ -134,11 +134,11 @@ class GeneratedRenderer:
         """Warp anew along the corrected flow; what comes from other references stays."""
         size = (FLOW_SIDE, FLOW_SIDE)
         shift = cv2.resize(
-            np.ascontiguousarray(correction.transpose(1, 2, 0)),
+            cv2.merge(list(correction)),
             size,
             interpolation=cv2.INTER_LINEAR,
         )
-        field = staged.field + shift * staged.outside[..., None]
+        field = staged.field + shift * layered(staged.outside)
         moved = resample(view.picture, field)
         cv2.copyTo(staged.warped, staged.patched.view(np.uint8), moved)
         return moved
@@ -153,11 +153,12 @@ class GeneratedRenderer:
             "drive": staged.drive[None],
             "features": features,
         }
-        painted = self._painter.run(given)["painted"][0].transpose(1, 2, 0)
+        painted = cv2.merge(list(self._painter.run(given)["painted"][0]))
         if side != CANVAS:
-            change = np.ascontiguousarray(painted - small)
-            painted = warped + cv2.resize(change, (side, side), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(np.clip(np.rint(painted), 0, 255), np.uint8)
+            change = cv2.resize(painted - small, (side, side), interpolation=cv2.INTER_LINEAR)
+            painted = warped + change
+        # One pass of OpenCV that rounds and bounds above; what is below 0 it would mirror.
+        return np.asarray(cv2.convertScaleAbs(np.maximum(painted, 0)), np.uint8)
 
     def _with_parts(self, painted: U8, warped: U8, staged: Staged) -> U8:
         for seen in staged.parts:
@@ -175,4 +176,4 @@ class GeneratedRenderer:
 
 def _planes(picture: U8) -> U8:
     """Return uint8 (1, 3, S, S) of a picture (S, S, 3)."""
-    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
+    return np.asarray(np.stack(cv2.split(picture))[None], np.uint8)

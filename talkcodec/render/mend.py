@@ -11,7 +11,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from talkcodec.render.field import extend
+from talkcodec.render.field import extend, layered
 from talkcodec.render.measure import torn
 from talkcodec.types import F32, U8, Bool
 
@@ -34,7 +34,7 @@ def mended(picture: U8, flow: F32, inside: Bool) -> U8:
     deep = cv2.erode(inside.astype(np.uint8), np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8))
     tears[deep > 0] = 0
     marked = cv2.morphologyEx(tears, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    if marked.mean() < _LEAST:
+    if cv2.countNonZero(marked) / marked.size < _LEAST:
         return picture
     wide = cv2.dilate(marked, np.ones((3, 3), np.uint8)).astype(np.float32)
     side, coarse = picture.shape[0], (_COARSE, _COARSE)
@@ -43,6 +43,10 @@ def mended(picture: U8, flow: F32, inside: Bool) -> U8:
     if not whole.any():
         return picture
     fill = cv2.resize(extend(small, whole), (side, side), interpolation=cv2.INTER_LINEAR)
-    weight = cv2.resize(wide, (side, side), interpolation=cv2.INTER_LINEAR)
-    weight = cv2.GaussianBlur(weight, (0, 0), side / 128)[..., None]
-    return np.asarray(np.rint(picture + weight * (fill - picture)), np.uint8)
+    sharp = cv2.resize(wide, (side, side), interpolation=cv2.INTER_LINEAR)
+    weight = np.asarray(cv2.GaussianBlur(sharp, (0, 0), side / 128), np.float32)
+    left, top, width, height = cv2.boundingRect((weight > 0).view(np.uint8))
+    place = np.s_[top : top + height, left : left + width]
+    out, part = picture.copy(), picture[place]
+    out[place] = np.rint(part + layered(weight[place], 3) * (fill[place] - part))
+    return out

@@ -137,6 +137,24 @@ def test_a_change_lands_where_the_crop_was_cut(part: Part, side: int) -> None:
 
 
 @both
+@pytest.mark.parametrize("side", [256, 512])
+def test_a_part_is_faded_over_in_floats_and_rounded_once(part: Part, side: int) -> None:
+    random = np.random.default_rng(5)
+    painted, warped = random.integers(0, 256, (2, side, side, 3)).astype(np.uint8)
+    change = random.normal(0, 30, (3, part.height, part.width)).astype(np.float32)
+    box = part.box(turned(marks(), 0.2, 1.1, (30.0, -20.0)))
+    weight = window(part.width, part.height)
+    to_picture = box * (side / 256)
+    to_picture[:, 2] += to_picture[:, :2] @ (0.5, 0.5) - 0.5
+    given = np.dstack([*(change * weight), weight])
+    spread = cv2.warpAffine(given, to_picture, (side, side), flags=cv2.INTER_LINEAR)
+    before = painted.astype(np.float32)
+    mixed = before + spread[..., 3:] * (warped - before) + spread[..., :3]
+    wanted = np.clip(np.rint(mixed), 0, 255)
+    assert np.abs(part.replaced(painted, warped, change, box) - wanted).max() <= 1
+
+
+@both
 def test_the_window_is_whole_within_and_nothing_at_the_edge(part: Part) -> None:
     weight = window(part.width, part.height)
     w, h = part.width // 4, part.height // 4
