@@ -107,7 +107,8 @@ class Part:
             return painted
         to_picture[:, 2] -= (left, top)
         weight = window(self.width, self.height)
-        layers = cv2.merge([*(change * weight), weight])
+        moved = np.moveaxis(change, 0, -1) * layered(weight, 3)
+        layers = cv2.merge([np.ascontiguousarray(moved), weight])
         layers = cv2.warpAffine(layers, to_picture, (right - left, bottom - top))
         *changes, blended = cv2.split(layers)
         out, place = painted.copy(), np.s_[top:bottom, left:right]

@@ -153,7 +153,8 @@ class GeneratedRenderer:
             "drive": staged.drive[None],
             "features": features,
         }
-        painted = cv2.merge(list(self._painter.run(given)["painted"][0]))
+        planes = self._painter.run(given)["painted"][0]
+        painted = np.ascontiguousarray(planes.transpose(1, 2, 0))
         if side != CANVAS:
             change = cv2.resize(painted - small, (side, side), interpolation=cv2.INTER_LINEAR)
             painted = warped + change

@@ -65,6 +65,21 @@ def test_engines_draw_the_same_picture(renderer: GeneratedRenderer) -> None:
         assert off.mean() < 0.05, engine
 
 
+def test_what_is_painted_lies_in_memory_as_pictures_do() -> None:
+    engines = [weights.open_network("painter", name, "f32") for name in ("openvino", "onnxruntime")]
+    random = np.random.default_rng(0)
+    inputs = {
+        name: random.integers(0, 256, shape).astype(engines[0].signature.types[name])
+        for name, shape in engines[0].inputs.items()
+    }
+    one, other = (engine.run(inputs)["painted"] for engine in engines)
+    assert one.transpose(0, 2, 3, 1).flags["C_CONTIGUOUS"]
+    assert one.shape == other.shape == engines[0].outputs["painted"]
+    np.testing.assert_allclose(one, other, atol=0.05)
+    for engine in engines:
+        engine.close()
+
+
 def test_the_same_target_gives_the_same_picture(renderer: GeneratedRenderer) -> None:
     target, view = scene()
     one = renderer.render(target, view)

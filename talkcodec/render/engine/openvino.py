@@ -12,6 +12,7 @@ module has decided for itself.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, cast
 
@@ -42,13 +43,19 @@ class OpenVinoEngine:
         try:
             network = _core().read_model(model=model)
             self.signature = Signature.make(map(_port, network.inputs), map(_port, network.outputs))
+            pictures = {name for name, shape in self.outputs.items() if _is_picture(shape)}
+            network = _channels_last(network, pictures)
             self._compiled = _core().compile_model(network, _DEVICE, options)
         except RuntimeError as error:
             raise WeightsError(f"expected an ONNX model, found: {_last_line(error)}") from None
         self._request: Any = self._compiled.create_infer_request()
         count = len(self.signature.inputs), len(self.signature.outputs)
         self._in = [self._request.get_input_tensor(i).data for i in range(count[0])]
-        self._out = [self._request.get_output_tensor(i).data for i in range(count[1])]
+        out = [self._request.get_output_tensor(i).data for i in range(count[1])]
+        self._out: list[Array] = [
+            memory.transpose(0, 3, 1, 2) if name in pictures else memory
+            for name, memory in zip(self.signature.outputs, out, strict=True)
+        ]
         self.run(self.signature.zeros())
 
     @property
@@ -68,11 +75,29 @@ class OpenVinoEngine:
             memory[...] = inputs[name]
         self._request.infer(share_outputs=True)
         names = self.signature.outputs
-        return {name: memory.copy() for name, memory in zip(names, self._out, strict=True)}
+        return {name: out.copy(order="K") for name, out in zip(names, self._out, strict=True)}
 
     def close(self) -> None:
         self._in, self._out = [], []
         self._request = self._compiled = None
+
+
+def _is_picture(shape: Shape) -> bool:
+    return len(shape) == 4 and shape[1] == 3
+
+
+def _channels_last(network: Any, outputs: Iterable[str]) -> Any:
+    """Return ``network`` with the channels of ``outputs`` last in memory.
+
+    So convolutions leave them on processors, and so pictures are wanted: nobody has to turn them.
+    """
+    from openvino.preprocess import PrePostProcessor
+
+    steps = PrePostProcessor(network)
+    for name in outputs:
+        steps.output(name).model().set_layout("NCHW")
+        steps.output(name).tensor().set_layout("NHWC")
+    return steps.build()
 
 
 def has_bf16() -> bool:
