@@ -9,18 +9,21 @@ spline through the same points solves a dense system a frame and shears on one b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from safetensors.numpy import load_file
 
+from talkcodec.render.field import pixel_grid
 from talkcodec.types import CANVAS, F32, F64, I32
 
 _SHIFT = 4  # sub-pixel bits of OpenCV's polygon filler
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Topology:
     """Triangles over the 478 landmarks: int32 (T, 3), wound alike in a frontal face.
 
@@ -29,6 +32,15 @@ class Topology:
 
     triangles: I32
     mouth: int
+
+    @cached_property
+    def _corners(self) -> npt.NDArray[np.intp]:
+        return np.ascontiguousarray(self.triangles.T, np.intp)
+
+    def corners(self, points: F64) -> F64:
+        """Return where the corners of all triangles are, of ``points`` (478, 2 or 3): (2, 3, T)."""
+        # By coordinates, each an array of all triangles: many times as quick as small matrices.
+        return np.asarray(np.take(points[:, :2].T, self._corners, axis=1), np.float64)
 
     @classmethod
     def load(cls, path: Path) -> Topology:
@@ -46,7 +58,7 @@ def rasterise(topology: Topology, landmarks: F64, side: int) -> I32:
     """
     points = landmarks[:, :2] * (side / CANVAS) - 0.5
     fixed = np.clip(np.rint(points * (1 << _SHIFT)), -32768, 32767).astype(np.int32)
-    (ax, bx, cx), (ay, by, cy) = _corners(topology, points)
+    (ax, bx, cx), (ay, by, cy) = topology.corners(points)
     facing = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
     depth = landmarks[:, 2][topology.triangles].mean(1)
     order = np.argsort(-depth, kind="stable")
@@ -60,23 +72,17 @@ def rasterise(topology: Topology, landmarks: F64, side: int) -> I32:
 
 def affine_maps(topology: Topology, target: F64, source: F64) -> F32:
     """Return the affine maps from target to source: float32 (2, 3, T), canvas units."""
-    # By coordinates, each an array of all triangles: many times as quick as small matrices.
-    (ax, bx, cx), (ay, by, cy) = _corners(topology, target)
+    (ax, bx, cx), (ay, by, cy) = topology.corners(target)
     ux, uy, vx, vy = bx - ax, by - ay, cx - ax, cy - ay
     area = ux * vy - uy * vx
     area = np.where(np.abs(area) < 1e-3, 1e-3, area)
     maps = np.empty((2, 3, len(area)), np.float32)
-    for row, (e, f, g) in zip(maps, _corners(topology, source), strict=True):
+    for row, (e, f, g) in zip(maps, topology.corners(source), strict=True):
         first, second = f - e, g - e
         across = (first * vy - second * uy) / area
         down = (second * ux - first * vx) / area
         row[0], row[1], row[2] = across, down, e - across * ax - down * ay
     return maps
-
-
-def _corners(topology: Topology, points: F64 | F32) -> F64 | F32:
-    """Return where the corners of all triangles are, of ``points`` (478, 2 or 3): (2, 3, T)."""
-    return points[:, :2].T[:, topology.triangles.T]
 
 
 def displacement(topology: Topology, target: F64, source: F64, ids: I32, x: F32, y: F32) -> F32:
@@ -86,7 +92,7 @@ def displacement(topology: Topology, target: F64, source: F64, ids: I32, x: F32,
     """
     # One row a triangle, gathered once: its map less the identity, then its corners' limits.
     maps = affine_maps(topology, target, source) - np.eye(2, 3, dtype=np.float32)[..., None]
-    moved = _corners(topology, (source[:, :2] - target[:, :2]).astype(np.float32))
+    moved = topology.corners(source[:, :2] - target[:, :2]).astype(np.float32)
     rows = np.concatenate([maps.reshape(6, -1), moved.min(1), moved.max(1)])
     of = np.take(np.ascontiguousarray(rows.T), ids, axis=0)
     shift = np.empty((*ids.shape, 2), np.float32)
@@ -106,9 +112,8 @@ def face_flow(topology: Topology, target: F64, source: F64, ids: I32) -> F32:
     """
     side = ids.shape[0]
     within = np.flatnonzero(ids >= 0)
-    rows, columns = np.divmod(within, side)
-    unit = CANVAS / side
-    x, y = ((columns + 0.5) * unit).astype(np.float32), ((rows + 0.5) * unit).astype(np.float32)
+    at = (pixel_grid(side).reshape(-1, 2)[within] + np.float32(0.5)) * np.float32(CANVAS / side)
+    x, y = at[:, 0], at[:, 1]
     flow = np.zeros((side * side, 2), np.float32)
     flow[within] = displacement(topology, target, source, ids.reshape(-1)[within], x, y)
     return flow.reshape(side, side, 2)
