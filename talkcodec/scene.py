@@ -58,6 +58,8 @@ class Scene:
         self._identity: tuple[int, ...] | None = None
         self._neutral: F64 | None = None
         self._views: dict[int, ReferenceView] = {}
+        # The last one: the same object again lets the renderer know that it has seen it.
+        self._target: tuple[F64, Target] | None = None
 
     @property
     def identity(self) -> tuple[int, ...] | None:
@@ -87,6 +89,7 @@ class Scene:
         if reference.identity is not None and reference.identity != self._identity:
             self._identity = reference.identity
             self._neutral = neutral_shape(self.model, reference.identity)
+            self._target = None
             self.bank.clear()
         state = self.dequantise(np.asarray(reference.state, np.int32), 0)
         view = ReferenceView.make(picture, state, self.neutral, self.model)
@@ -116,8 +119,12 @@ class Scene:
         self._views.pop(sequence, None)
 
     def target(self, state: F64) -> Target:
-        """Return what ``state`` (D,) looks like on this face."""
-        return Target.make(state, self.neutral, self.model)
+        """Return what ``state`` (D,), which nobody may change afterwards, looks like on this face;
+        the same object for the array that was given last.
+        """
+        if self._target is None or self._target[0] is not state:
+            self._target = state, Target.make(state, self.neutral, self.model)
+        return self._target[1]
 
     def draw(self, drawing: Drawing, absent: Collection[int] = ()) -> U8:
         """Return the picture (S, S, 3) that a receiver shows who lacks ``absent``."""

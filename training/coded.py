@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from talkcodec.errors import InputError
-from talkcodec.face.networks import Landmarker
+from talkcodec.face.networks import Details, Landmarker
 from talkcodec.face.place import Place
 from talkcodec.reference.av1 import (
     INTER_QUALITY,
@@ -163,14 +163,17 @@ def restore(folder: Path) -> int:
 
 def tracked(store: FrameStore) -> F32:
     """Return what the shipped tracker's network sees in each frame: float32 (N, 478, 3)."""
-    landmarker = Landmarker()
+    landmarker, details = Landmarker(), Details()
     out = np.empty_like(store.landmarks)
     for index, marks in enumerate(store.landmarks):
         # As when it follows a face: its own last look says where to look.
-        seen = landmarker(store.frames[index], Place.around(marks))
-        out[index] = landmarker(store.frames[index], Place.around(seen.landmarks)).landmarks
+        frame = store.frames[index]
+        seen = landmarker(frame, Place.around(marks))
+        seen = landmarker(frame, Place.around(seen.landmarks))
+        out[index] = details(frame, seen.landmarks)
         _tell("frames tracked", index, len(store))
     landmarker.close()
+    details.close()
     return out
 
 

@@ -38,7 +38,8 @@ from training.provenance import data_of, licence_of, told
 
 #: Most bytes of a file of each network: what a wheel and a start of a call can bear.
 LIMITS = {
-    "tracker": 2_000_000,
+    "tracker": 1_600_000,
+    "details": 400_000,
     "detector": 1_000_000,
     "restorer": 400_000,
     "dense_motion": 4_000_000,

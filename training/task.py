@@ -22,6 +22,7 @@ Batch = dict[str, Tensor]
 #: Where each task is defined: imported when it is trained.
 TASKS = {
     "tracker": "training.tasks.tracker:TrackerTask",
+    "details": "training.tasks.details:DetailsTask",
     "detector": "training.tasks.detector:DetectorTask",
     "restorer": "training.tasks.restorer:RestorerTask",
     "generator": "training.tasks.generator:GeneratorTask",

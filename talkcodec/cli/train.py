@@ -43,6 +43,7 @@ MaxMinutes = Annotated[
 #: What can be trained, and what its command says of it.
 TRAINED = {
     "tracker": "Train the face tracker's network.",
+    "details": "Train what reads lips, lids and irises from nearer.",
     "detector": "Train the face detector's network.",
     "restorer": "Train the network that restores decoded references.",
     "generator": "Train the generator: motion and painter, on restored references.",

@@ -11,11 +11,11 @@ the picture's longer side on, turned by up to about 45°.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from talkcodec.face.networks import Detector, Landmarker, Reading, overlap
+from talkcodec.face.networks import Details, Detector, Landmarker, Reading, overlap
 from talkcodec.face.place import Place
 from talkcodec.face.tracker import observation
 from talkcodec.motion.landmarks import EYELIDS, IRISES, LIPS
@@ -40,8 +40,8 @@ SURPRISED = 0.05
 _UNIT = 1000.0
 #: Of lips, lids and irises, whose motion is quick, and of the rest of the face. Found on the val
 #: clips: as still as the teacher that follows faces, and no later in a blink.
-QUICK = SmoothingConfig(rest_cutoff=1.2, speed_gain=0.045, speed_cutoff=8.0)
-SLOW = SmoothingConfig(rest_cutoff=0.7, speed_gain=0.028, speed_cutoff=8.0)
+QUICK = SmoothingConfig(rest_cutoff=0.9, speed_gain=0.034, speed_cutoff=8.0)
+SLOW = SmoothingConfig(rest_cutoff=0.65, speed_gain=0.027, speed_cutoff=8.0)
 _QUICK_POINTS = np.isin(np.arange(LANDMARKS), (*LIPS, *EYELIDS, *IRISES))
 
 
@@ -74,6 +74,7 @@ class BuiltinFinder:
         """``engine``: what runs the networks. ``smooth``: still the landmarks over time."""
         self._detector = Detector(engine)
         self._landmarker = Landmarker(engine)
+        self._details = Details(engine)
         self._smooth = smooth
         self._tracks: list[_Track] = []
         self._count = 0
@@ -98,15 +99,15 @@ class BuiltinFinder:
             track.move(Place.around(reading.landmarks))
 
     def _read(self, picture: U8, place: Place) -> Reading:
-        """Read a place, and once more where the face is if the place was off."""
+        """Read a place, once more where the face is if the place was off, then its details."""
         reading = self._landmarker(picture, place)
         if reading.chance < KEEP:
             return reading
         right = Place.around(reading.landmarks)
         shift = max(abs(right.x - place.x), abs(right.y - place.y)) / place.side
-        if shift < OFF and abs(np.log(right.side / place.side)) < OFF:
-            return reading
-        return self._landmarker(picture, right)
+        if shift >= OFF or abs(np.log(right.side / place.side)) >= OFF:
+            reading = self._landmarker(picture, right)
+        return replace(reading, landmarks=self._details(picture, reading.landmarks))
 
     def _look(self, picture: U8) -> None:
         """Take up faces that nobody follows."""
@@ -139,6 +140,7 @@ class BuiltinFinder:
     def close(self) -> None:
         self._detector.close()
         self._landmarker.close()
+        self._details.close()
 
 
 def _filtered(track: _Track, landmarks: F32, interval: float) -> F32:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two networks of the built-in tracker, as functions of pictures.
+"""The networks of the built-in tracker, as functions of pictures.
 
-Both take bytes and scale them themselves. They run in 32 bits: coordinates need more than the
+They take bytes and scale them themselves. They run in 32 bits: coordinates need more than the
 8 bits of mantissa that bf16 leaves.
 """
 
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from talkcodec import weights
+from talkcodec.face.details import DETAILS
 from talkcodec.face.place import Place
 from talkcodec.render.engine import EngineName
 from talkcodec.types import F32, U8
@@ -50,6 +51,34 @@ class Landmarker:
         extras = found["extras"][0]
         landmarks = place.to_picture(found["landmarks"][0])
         return Reading(landmarks, _chance(float(extras[0])), extras[1:].astype(np.float32))
+
+    def close(self) -> None:
+        """Release the network. Closing twice does nothing."""
+        self._engine.close()
+
+
+class Details:
+    """Reads lips, lids and irises once more, each from nearer."""
+
+    def __init__(self, engine: EngineName = "auto") -> None:
+        self._engine = weights.open_network("details", engine, "f32")
+
+    def __call__(self, picture: U8, landmarks: F32) -> F32:
+        """Return ``landmarks``, float32 (478, 3) in pixels of ``picture``, uint8 (H, W, 3), with
+        the points of mouth and eyes where they are seen to be; depths stay.
+        """
+        face = Place.around(landmarks)
+        places = [detail.place(landmarks, face) for detail in DETAILS]
+        seen = {
+            detail.name: detail.crop(picture, place, self._engine.inputs[detail.name][-1])
+            for detail, place in zip(DETAILS, places, strict=True)
+        }
+        out = landmarks.copy()
+        told = self._engine.run(seen)
+        for detail, place in zip(DETAILS, places, strict=True):
+            points = told[f"{detail.name}_points"][0]
+            out[list(detail.points), :2] = detail.to_picture(points, place)
+        return out
 
     def close(self) -> None:
         """Release the network. Closing twice does nothing."""

@@ -28,10 +28,11 @@ def face_at(x: float, y: float, size: float = 100.0) -> F32:
 
 @dataclass
 class Stage:
-    """What is really there, in place of both networks.
+    """What is really there, in place of the networks.
 
     ``faces``: landmarks by name. ``looks``: times the detector was asked. ``reads``: places that
-    were read. Whoever reads a place is told of the nearest face in it.
+    were read. Whoever reads a place is told of the nearest face in it. ``closer``: landmarks whose
+    details were read; ``corrected``: by how much those move all of them, pixels.
     """
 
     faces: dict[str, F32] = field(default_factory=dict)
@@ -40,6 +41,8 @@ class Stage:
     looks: int = 0
     reads: list[Place] = field(default_factory=list)
     closed: int = 0
+    closer: list[F32] = field(default_factory=list)
+    corrected: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def detect(self, picture: U8, most: int) -> list[tuple[float, Place]]:
         del picture
@@ -82,6 +85,13 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
         def __call__(self, picture: U8, place: Place) -> Reading:
             return made.read(picture, place)
 
+    class StubDetails(Stub):
+        def __call__(self, picture: U8, landmarks: F32) -> F32:
+            del picture
+            made.closer.append(landmarks)
+            return landmarks + np.array(made.corrected, np.float32)
+
+    monkeypatch.setattr(builtin, "Details", StubDetails)
     monkeypatch.setattr(builtin, "Detector", StubDetector)
     monkeypatch.setattr(builtin, "Landmarker", StubLandmarker)
     return made
@@ -119,6 +129,19 @@ def test_a_place_that_was_off_is_looked_at_a_second_time(stage: Stage) -> None:
     stage.faces["a"] = face_at(200, 150, 125)  # the same place, but nearer the camera
     finder.find(BLANK, 0.04)
     assert [round(place.side / MARGIN) for place in stage.reads] == [100, 125]
+
+
+def test_details_are_read_once_a_face_and_only_of_faces(stage: Stage) -> None:
+    finder = stage.finder()
+    stage.corrected = (0.5, 1.0, 0.0)
+    stage.misplaced = 0.2  # two looks, one correction
+    stage.faces = {"a": face_at(200, 150), "b": face_at(600, 150)}
+    stage.chances["b"] = 0.2
+    (face,) = finder.find(BLANK, 0.0)
+    assert len(stage.closer) == 1
+    np.testing.assert_array_equal(stage.closer[0], stage.faces["a"])
+    moved = face.landmarks - stage.faces["a"]
+    np.testing.assert_allclose(moved, np.tile(stage.corrected, (478, 1)), atol=1e-4)
 
 
 def test_a_lost_face_is_looked_for_at_once_and_until_it_is_back(stage: Stage) -> None:
@@ -273,7 +296,7 @@ def test_a_reset_forgets_faces_and_filters(stage: Stage) -> None:
 
 def test_both_networks_are_closed(stage: Stage) -> None:
     stage.finder().close()
-    assert stage.closed == 2
+    assert stage.closed == 3
 
 
 def test_noise_is_stilled_alike_near_and_far_and_motion_is_let_through(stage: Stage) -> None:

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from talkcodec import weights
-from talkcodec.face.networks import Detector, Landmarker, overlap, told_place
+from talkcodec.face.details import DETAILS
+from talkcodec.face.networks import Details, Detector, Landmarker, overlap, told_place
 from talkcodec.face.place import MARGIN, Place
 from talkcodec.media.sources import Track, portrait_picture
+from talkcodec.motion.landmarks import EYELIDS, IRISES, LIPS
 from talkcodec.types import F32, U8
+from training.augment.mirror import mirrored_landmarks
 
 BLANK = np.zeros((400, 800, 3), np.uint8)
 
@@ -63,6 +66,34 @@ def test_landmarks_come_back_in_pixels_of_the_picture(monkeypatch: pytest.Monkey
     np.testing.assert_allclose(reading.landmarks[0], (100, 120, 20), atol=1e-4)
     assert reading.chance == pytest.approx(0.5)
     np.testing.assert_allclose(reading.openings, (0.1, 0.2, 0.3), atol=1e-6)
+
+
+def test_details_are_put_back_where_they_were_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = face_at(400, 200, 150)
+    face = Place.around(marks)
+    places = {detail.name: detail.place(marks, face) for detail in DETAILS}
+    # Every point a little to the right of where it is: of the mirrored left eye too.
+    wanted = marks + np.array([2, 0, 0], np.float32)
+    told = {f"{d.name}_points": d.to_crop(wanted, places[d.name]) for d in DETAILS}
+    sizes = {"mouth": (1, 3, 64, 64), "right": (1, 3, 48, 48), "left": (1, 3, 48, 48)}
+    given = engine(monkeypatch, sizes, **told)
+    picture = np.random.default_rng(0).integers(0, 256, (400, 800, 3)).astype(np.uint8)
+    found = Details()(picture, marks)
+    read = sorted({point for detail in DETAILS for point in detail.points})
+    assert read == sorted({*LIPS, *EYELIDS, *IRISES})
+    np.testing.assert_allclose(found[read], wanted[read], atol=1e-3)
+    rest = np.setdiff1d(np.arange(478), read)
+    np.testing.assert_array_equal(found[rest], marks[rest])
+    for detail in DETAILS:
+        seen = given[0][detail.name][0].transpose(1, 2, 0)
+        straight = places[detail.name].crop(picture, seen.shape[0])
+        np.testing.assert_array_equal(seen, straight[:, ::-1] if detail.mirrored else straight)
+
+
+def test_partners_of_both_eyes_are_read_in_the_same_order() -> None:
+    _, right, left = DETAILS
+    partners = mirrored_landmarks()
+    assert [int(partners[point]) for point in right.points] == list(left.points)
 
 
 Answers = dict[tuple[int, int], tuple[float, tuple[float, ...]]]

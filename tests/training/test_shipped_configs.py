@@ -22,6 +22,7 @@ SHIPPED = sorted(CONFIGS.glob("*.toml"))
 #: What makes two steps of each task quick.
 QUICK = {
     "tracker": ["task.validate_frames=50"],
+    "details": ["task.validate_frames=50"],
     "detector": ["task.validate_pictures=50"],
     "restorer": ["task.validate_references=2", "task.side=32"],
     "generator": ["task.validate_groups=2", "task.side=32"],
@@ -46,6 +47,7 @@ def make_restored(folder: Path) -> None:
 
 MAKERS: dict[str, Callable[[Path], None]] = {
     "tracker": make_frames,
+    "details": make_frames,
     "detector": make_frames,
     "restorer": make_coded,
     "generator": make_restored,

@@ -7,29 +7,41 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from talkcodec.errors import InputError
+from talkcodec.face.details import DETAILS
 from talkcodec.face.networks import told_place
 from talkcodec.face.place import Place
+from talkcodec.models.details import MOUTH_SIDE
 from talkcodec.models.detector import CELLS, PLACE, DetectorNet
 from talkcodec.models.detector import SIDE as DETECTOR_SIDE
-from talkcodec.motion.landmarks import LEFT_LID_GAP, LIP_GAP, RIGHT_LID_GAP, opening
+from talkcodec.motion.landmarks import (
+    LEFT_LID_GAP,
+    LIP_GAP,
+    RIGHT_LID_GAP,
+    inter_ocular,
+    opening,
+)
 from talkcodec.types import CANVAS, F32
 from tests.training.tiny import make_store
 from training.augment import CallAugmentation
+from training.augment.turn import turned, turned_further, yaw
 from training.store import FrameStore
 from training.task import Task, build_task
+from training.tasks.details import cut
 from training.tasks.detector import focal, target, to_batch
 from training.tasks.faces import Jitter, empty_sample, face_sample, sampling_weights
 from training.tasks.measure import Scores, correlation, openings
 from training.tasks.scenes import ScenePicture, backdrop, scene
 
 WHOLE = Place(DETECTOR_SIDE / 2, DETECTOR_SIDE / 2, DETECTOR_SIDE)
-NAMES = ("tracker", "detector")
+NAMES = ("tracker", "details", "detector")
 SMALL: dict[str, dict[str, Any]] = {
+    "details": {"mouth": [4, 8, 8, 8], "eye": [4, 8, 8, 8], "validate_frames": 50},
     "tracker": {"widths": [4, 8, 12, 12, 8], "basis": 6, "validate_frames": 50},
     "detector": {"widths": [4, 8, 8, 12], "validate_pictures": 50},
 }
@@ -82,8 +94,9 @@ def test_a_batch_depends_on_seed_step_and_rank_only(folder: Path, name: str) -> 
         return next(task.loader(batch=4, seed=seed, step=step, rank=rank, world=world))
 
     first = draw()
-    (key,) = first.keys() & {"crop", "picture"}
-    assert first[key].shape == (4, 3, 128, 128)
+    (key,) = first.keys() & {"crop", "mouth", "picture"}
+    side = MOUTH_SIDE if name == "details" else 128
+    assert first[key].shape == (4, 3, side, side)
     assert first[key].dtype == torch.uint8
     from_before = next(
         itertools.islice(task.loader(batch=4, seed=3, step=3, rank=0, world=1), 2, None)
@@ -111,7 +124,8 @@ def test_validation_gives_a_score_and_a_grid_and_repeats_itself(folder: Path, na
     assert grid is not None
     assert grid.dtype == np.uint8
     rows, side = (4, 256) if name == "tracker" else (3, DETECTOR_SIDE)
-    assert grid.shape[1:] == (8 * side, 3)
+    columns = 12 if name == "details" else 8
+    assert grid.shape[1:] == (columns * side, 3)
     assert grid.shape[0] % side == 0
     assert 0 < grid.shape[0] <= rows * side * 2
 
@@ -126,10 +140,10 @@ def test_a_task_tells_its_data_and_can_build_its_network_again(folder: Path, nam
     network: Any = task.networks()[name]
     again = type(network)(**network.arguments)
     again.load_state_dict(network.state_dict())
-    (example,) = network.export_inputs().values()
+    examples = network.export_inputs().values()
     with torch.no_grad():
-        found = dict(zip(network.export_outputs(), network.eval()(example), strict=True))
-        for key, value in zip(again.export_outputs(), again.eval()(example), strict=True):
+        found = dict(zip(network.export_outputs(), network.eval()(*examples), strict=True))
+        for key, value in zip(again.export_outputs(), again.eval()(*examples), strict=True):
             assert torch.equal(found[key], value)
 
 
@@ -175,9 +189,9 @@ def test_a_sample_shows_its_landmarks(store: FrameStore) -> None:
     """Wherever a crop was cut: cutting the landmarks' place out of it gives the same face."""
     for seed in range(40):
         random = np.random.default_rng(seed)
-        sample = face_sample(
-            store, 1, side=128, jitter=Jitter(bent=0, squeeze=0), chances=NOTHING, random=random
-        )
+        # Not so far off that a part of the face is outside.
+        jitter = Jitter(shift=0.02, scale=0.05, bent=0, squeeze=0, turned=0)
+        sample = face_sample(store, 1, side=128, jitter=jitter, chances=NOTHING, random=random)
         assert sample.face == 1
         assert sample.crop.shape == (128, 128, 3)
         marks = (sample.landmarks + np.array([0.5, 0.5, 0], np.float32)) * 128
@@ -227,6 +241,51 @@ def test_losses_ignore_landmarks_where_there_is_no_face(folder: Path) -> None:
             assert float(value) == pytest.approx(float(after[key])), key
         batch["landmarks"][3:] += 5
         assert task.losses("tracker", batch, 0)["points"] > 10 * before["points"]
+
+
+def test_details_are_asked_for_where_they_are(store: FrameStore) -> None:
+    """Wherever crops were cut: what is asked for there lies on the landmarks."""
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        places: list[Place] = []
+
+        def off(place: Place, random: Any = random, places: Any = places) -> Place:
+            x, y = random.normal(0, 3, 2)
+            places.append(Place(place.x + x, place.y + y, place.side * 1.1, random.normal(0, 0.2)))
+            return places[-1]  # type: ignore[no-any-return]
+
+        marks = store.landmarks[seed % len(store)]
+        sample = cut(np.ascontiguousarray(store.frames[seed % len(store)]), marks, off)
+        for detail, place in zip(DETAILS, places, strict=True):
+            points = sample[f"{detail.name}_points"]
+            assert np.abs(points).max() < 0.6
+            found = detail.to_picture(points, place)
+            np.testing.assert_allclose(found, marks[list(detail.points), :2], atol=1e-3)
+        gap = float(inter_ocular(marks))
+        np.testing.assert_allclose(
+            sample["ocular"] * [places[0].side, places[1].side], [gap, gap], rtol=1e-3
+        )
+
+
+def test_heads_turned_further_keep_their_landmarks(store: FrameStore) -> None:
+    """Shown at the landmarks' new places is what was at the old ones."""
+    marks, picture = store.landmarks[0], np.ascontiguousarray(store.frames[0])
+    assert abs(yaw(marks)) < 0.3
+    for angle in (-0.4, 0.0, 0.4):
+        shown, moved = turned(picture, marks, angle)
+        assert yaw(moved) - yaw(marks) == pytest.approx(angle, abs=0.02)
+        near = [1, 13, 14, 61, 291, 159, 386]  # nose, lips, upper lids: in sight from both sides
+        was, now = (
+            np.array(
+                [cv2.getRectSubPix(p, (3, 3), tuple(map(float, m[i, :2] - 0.5))) for i in near]
+            )
+            for p, m in ((picture, marks), (shown, moved))
+        )
+        assert np.abs(was.mean((1, 2)) - now.mean((1, 2))).mean() < 12
+    turns = [turned_further(picture, marks, np.random.default_rng(seed)) for seed in range(12)]
+    change = [abs(yaw(moved) - yaw(marks)) for _, moved in turns]
+    assert min(change) > 0.09
+    assert max(abs(yaw(moved)) for _, moved in turns) < 1.15
 
 
 def test_scores_of_known_errors(store: FrameStore) -> None:

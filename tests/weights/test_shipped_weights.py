@@ -10,7 +10,8 @@ from talkcodec.errors import WeightsError
 
 #: Bytes of each network at most: the live path loads them when a call begins.
 LIMITS = {
-    "tracker": 2_000_000,
+    "tracker": 1_600_000,
+    "details": 400_000,
     "detector": 1_000_000,
     "restorer": 150_000,
     "dense_motion": 1_500_000,

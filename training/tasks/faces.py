@@ -14,6 +14,7 @@ from talkcodec.types import CANVAS, F32, F64, U8
 from training.augment import CallAugmentation, augment_call
 from training.augment.bend import bent
 from training.augment.mirror import mirrored_landmarks
+from training.augment.turn import turned_further
 from training.store import FrameStore
 
 
@@ -23,7 +24,8 @@ class Jitter:
 
     Standard deviations: ``shift`` in sides, ``scale`` in natural logarithms, ``roll`` in radians.
     ``squeeze``: most that the picture is narrowed, as a share; a turned head is a narrow one.
-    ``bent``: probability, 0 to 1, of a smooth bend, which makes another person's face of one.
+    ``bent``: probability, 0 to 1, of a smooth bend, which makes another person's face of one;
+    ``turned``: of a head turned further than it was.
     """
 
     shift: float = 0.05
@@ -31,6 +33,7 @@ class Jitter:
     roll: float = 0.12
     squeeze: float = 0.25
     bent: float = 0.7
+    turned: float = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ def face_sample(
 ) -> Sample:
     """Cut frame ``index`` at a jittered place, maybe mirrored and narrowed, and spoil it."""
     picture, landmarks = store.frames[index], store.landmarks[index]
+    if random.random() < jitter.turned:
+        picture, landmarks = turned_further(np.ascontiguousarray(picture), landmarks, random)
     if random.random() < 0.5:
         picture, landmarks = mirrored(picture, landmarks)
     if jitter.squeeze and random.random() < 0.25:

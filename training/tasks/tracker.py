@@ -19,6 +19,8 @@ from talkcodec.models.tracker import SIDE, TrackerNet
 from talkcodec.motion.landmarks import BROWS, EYELIDS, IRISES, LIPS
 from talkcodec.types import F32, LANDMARKS, U8
 from training.augment import CallAugmentation
+from training.checkpoint import begin_from
+from training.fold import unfold
 from training.store import FrameStore, check_apart
 from training.task import Batch
 from training.tasks.faces import Jitter, Sample, empty_sample, face_sample, sampling_weights
@@ -38,7 +40,8 @@ class TrackerOptions:
 
     ``lids``, ``lips``, ``irises``, ``brows``: weights of their points, others having 1.
     ``depth``: weight of z. ``openings``: weight of lip and lid openings. ``face``: weight of
-    telling whether there is a face. ``validate_frames``: how many are measured.
+    telling whether there is a face. ``start``: weights to begin from, of a run or folded ones that
+    ship. ``validate_frames``: how many are measured.
     """
 
     train: str
@@ -51,9 +54,10 @@ class TrackerOptions:
     depth: float = 0.3
     openings: float = 1.5
     face: float = 0.1
+    start: str = ""
     validate_frames: int = 1000
     widths: tuple[int, ...] = (16, 32, 64, 80, 64)
-    basis: int = 96
+    basis: int = 64
 
 
 class TrackerTask:
@@ -78,6 +82,10 @@ class TrackerTask:
     def networks(self) -> dict[str, nn.Module]:
         network = TrackerNet(basis=self.options.basis, fine_points=FINE, widths=self.options.widths)
         network.start_from(*self._shapes(self.options.basis))
+        if self.options.start:
+            begin_from(Path(self.options.start), network)
+            crops = next(self.loader(batch=64, seed=0, step=0, rank=0, world=1))["crop"]
+            unfold(network, lambda: network(crops))
         return {"tracker": network}
 
     def _shapes(self, basis: int) -> tuple[Tensor, Tensor]:

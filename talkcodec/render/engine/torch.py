@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: Networks that files may name, and the class of each. Its constructor's arguments are in the file.
 NETWORKS = {
     "tracker": "talkcodec.models.tracker:TrackerNet",
+    "details": "talkcodec.models.details:DetailsNet",
     "detector": "talkcodec.models.detector:DetectorNet",
     "restorer": "talkcodec.models.restorer:RestorerNet",
     "dense_motion": "talkcodec.models.generator:MotionNet",
