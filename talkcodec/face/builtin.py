@@ -41,7 +41,7 @@ _UNIT = 1000.0
 #: Of lips, lids and irises, whose motion is quick, and of the rest of the face. Found on the val
 #: clips: as still as the teacher that follows faces, and no later in a blink.
 QUICK = SmoothingConfig(rest_cutoff=0.9, speed_gain=0.034, speed_cutoff=8.0)
-SLOW = SmoothingConfig(rest_cutoff=0.65, speed_gain=0.027, speed_cutoff=8.0)
+SLOW = SmoothingConfig(rest_cutoff=0.7, speed_gain=0.028, speed_cutoff=8.0)
 _QUICK_POINTS = np.isin(np.arange(LANDMARKS), (*LIPS, *EYELIDS, *IRISES))
 
 

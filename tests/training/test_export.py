@@ -344,6 +344,7 @@ def test_a_wrong_fold_does_not_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_every_network_that_is_trained_has_a_limit() -> None:
     assert exporting.LIMITS.keys() == {
         "tracker",
+        "details",
         "detector",
         "restorer",
         "mouth",
