@@ -351,7 +351,15 @@ def test_every_network_that_is_trained_has_a_limit() -> None:
         "eyes",
         *GeneratorNet().parts(),
     }
-    assert TASKS.keys() == {"tracker", "detector", "restorer", "generator", "mouth", "eyes"}
+    assert TASKS.keys() == {
+        "tracker",
+        "details",
+        "detector",
+        "restorer",
+        "generator",
+        "mouth",
+        "eyes",
+    }
 
 
 def test_data_of_which_nobody_was_counted_is_told(tmp_path: Path) -> None:
