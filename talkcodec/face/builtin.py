@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tracker that ships: our own networks, 2.6 MB, run by OpenVINO or ONNX Runtime.
+"""The tracker that ships: our own networks, 2.7 MB, run by OpenVINO or ONNX Runtime.
 
 A face is looked for where it was in the picture before; the detector runs when there is none, and
 now and then to notice others. Landmarks are smoothed by a One-Euro filter in shares of the face as
