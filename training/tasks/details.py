@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from talkcodec.face.details import DETAILS
 from talkcodec.face.place import Place
-from talkcodec.models.details import DetailsNet
+from talkcodec.models.details import EYE_SIDE, MOUTH_SIDE, DetailsNet
 from talkcodec.motion.landmarks import (
     LIP_GAP,
     RIGHT_EYE,
@@ -27,17 +27,15 @@ from talkcodec.motion.landmarks import (
 from talkcodec.types import CANVAS, F32, U8
 from training.augment import CallAugmentation, augment_call
 from training.augment.bend import bent
-from training.augment.turn import turned_further
 from training.checkpoint import begin_from
 from training.store import FrameStore, check_apart
 from training.task import Batch
-from training.tasks.faces import mirrored, narrowed, sampling_weights
+from training.tasks.faces import Jitter, sampling_weights, varied
 from training.tasks.measure import Scores
 
 #: How far crops are from where they should be: standard deviations of the shift and of the size's
 #: logarithm, in sides and natural logarithms, and of the roll, radians. The tracker's errors.
 _SHIFT, _SCALE, _ROLL = 0.035, 0.05, 0.05
-_BENT, _TURNED = 0.7, 0.12
 #: Crops of each part from a spoilt picture, for that takes three times as long to make.
 _VIEWS = 2
 
@@ -194,15 +192,9 @@ def spoilt(store: FrameStore, index: int, random: np.random.Generator) -> tuple[
     """Return frame ``index`` as another person's in a bad call: uint8 (256, 256, 3), and its
     landmarks, float32 (478, 3) in pixels.
     """
-    picture, marks = store.frames[index], store.landmarks[index]
-    if random.random() < _TURNED:
-        picture, marks = turned_further(np.ascontiguousarray(picture), marks, random)
-    if random.random() < 0.5:
-        picture, marks = mirrored(picture, marks)
-    if random.random() < 0.25:
-        picture, marks = narrowed(picture, marks, 1 - random.uniform(0, 0.25))
-    picture = np.ascontiguousarray(picture)
-    if random.random() < _BENT:
+    jitter = Jitter()
+    picture, marks = varied(store, index, jitter, random)
+    if random.random() < jitter.bent:
         picture, sides = bent(picture, (marks / CANVAS - 0.5).astype(np.float32), random)
         marks = np.column_stack([(sides[:, :2] + 0.5) * CANVAS, marks[:, 2]]).astype(np.float32)
     other = store.frames[int(random.integers(len(store)))]
@@ -225,7 +217,8 @@ def cut(picture: U8, marks: F32, off: Callable[[Place], Place]) -> Crops:
     return out | {"ocular": np.array([sides[0], (sides[1] + sides[2]) / 2], np.float32)}
 
 
-_SIDES = tuple(x.shape[-1] for x in DetailsNet().export_inputs().values())
+#: Of the crops, by detail.
+_SIDES = (MOUTH_SIDE, EYE_SIDE, EYE_SIDE)
 
 
 def _off(place: Place, random: np.random.Generator, by: float = 1.0) -> Place:

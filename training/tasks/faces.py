@@ -84,13 +84,7 @@ def face_sample(
     random: np.random.Generator,
 ) -> Sample:
     """Cut frame ``index`` at a jittered place, maybe mirrored and narrowed, and spoil it."""
-    picture, landmarks = store.frames[index], store.landmarks[index]
-    if random.random() < jitter.turned:
-        picture, landmarks = turned_further(np.ascontiguousarray(picture), landmarks, random)
-    if random.random() < 0.5:
-        picture, landmarks = mirrored(picture, landmarks)
-    if jitter.squeeze and random.random() < 0.25:
-        picture, landmarks = narrowed(picture, landmarks, 1 - random.uniform(0, jitter.squeeze))
+    picture, landmarks = varied(store, index, jitter, random)
     right = Place.around(landmarks)
     # Few crops are far off: those after a detection or a jump.
     wide = 2.5 if random.random() < 0.15 else 1.0
@@ -101,7 +95,7 @@ def face_sample(
         right.roll + random.normal(0, jitter.roll * wide),
     )
     border = cv2.BORDER_CONSTANT if random.random() < 0.3 else cv2.BORDER_REPLICATE
-    crop = place.crop(np.ascontiguousarray(picture), side, border)
+    crop = place.crop(picture, side, border)
     target = place.to_crop(landmarks)
     if random.random() < jitter.bent:
         crop, target = bent(crop, target, random)
@@ -109,6 +103,22 @@ def face_sample(
     texture = np.asarray(cv2.resize(other, (side, side)), np.uint8)
     pixels = (target[:, :2] + 0.5) * side
     return Sample(augment_call(crop, pixels, texture, chances, random), target, 1.0)
+
+
+def varied(
+    store: FrameStore, index: int, jitter: Jitter, random: np.random.Generator
+) -> tuple[U8, F32]:
+    """Return frame ``index``, uint8 (256, 256, 3), and its landmarks, float32 (478, 3) in pixels,
+    maybe turned further, mirrored and narrowed.
+    """
+    picture, landmarks = store.frames[index], store.landmarks[index]
+    if random.random() < jitter.turned:
+        picture, landmarks = turned_further(np.ascontiguousarray(picture), landmarks, random)
+    if random.random() < 0.5:
+        picture, landmarks = mirrored(picture, landmarks)
+    if jitter.squeeze and random.random() < 0.25:
+        picture, landmarks = narrowed(picture, landmarks, 1 - random.uniform(0, jitter.squeeze))
+    return np.ascontiguousarray(picture), landmarks
 
 
 def empty_sample(
