@@ -64,8 +64,8 @@ class MediaPipeFinder:
         check_version()
         self._model = model_path()
         self._details = details
-        self._single = _Landmarker(self._model, 1, details=details)
-        self._crowd: _Landmarker | None = None
+        self._single = Landmarker(self._model, 1, details=details)
+        self._crowd: Landmarker | None = None
         self._forget()
 
     def find(self, picture: U8, time: float) -> list[FaceObservation]:
@@ -93,13 +93,13 @@ class MediaPipeFinder:
 
     def _detect_all(self, picture: U8, time: float) -> list[FaceObservation]:
         if self._crowd is None:
-            self._crowd = _Landmarker(self._model, CROWD, details=self._details)
+            self._crowd = Landmarker(self._model, CROWD, details=self._details)
         return self._crowd.detect(picture, time)
 
     def reset(self) -> None:
         # VIDEO mode cannot forget: a new landmarker is the only clean start.
         self.close()
-        self._single = _Landmarker(self._model, 1, details=self._details)
+        self._single = Landmarker(self._model, 1, details=self._details)
         self._forget()
 
     def _forget(self) -> None:
@@ -114,10 +114,10 @@ class MediaPipeFinder:
             self._crowd = None
 
 
-class _Landmarker:
+class Landmarker:
     """One native landmarker for up to ``faces`` faces, closed for certain."""
 
-    def __init__(self, model: Path, faces: int, *, details: bool) -> None:
+    def __init__(self, model: Path, faces: int, *, details: bool = False) -> None:
         with quiet_native_log(), unimportable("sounddevice"):
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
@@ -144,6 +144,7 @@ class _Landmarker:
         return self._native.detect_for_video(image, self._milliseconds)
 
     def detect(self, picture: U8, time: float) -> list[FaceObservation]:
+        """Return the faces of ``picture``, contiguous uint8 (H, W, 3) RGB, at ``time`` seconds."""
         height, width = picture.shape[:2]
         found = self._raw(picture, time)
         faces = [
@@ -171,7 +172,7 @@ class _Landmarker:
 
 
 #: Landmarkers alive at exit are closed before the interpreter takes their modules apart.
-_open: weakref.WeakSet[_Landmarker] = weakref.WeakSet()
+_open: weakref.WeakSet[Landmarker] = weakref.WeakSet()
 
 
 @atexit.register
