@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Label the frames of a store one by one: ``python -m training.relabel runs/stores/train``.
+"""Label a store's frames without smoothing: ``python -m training.relabel runs/stores/train``.
 
-The teacher that follows a face from frame to frame smooths what it reports, so in a blink it is a
-third of a frame late, and a network that sees one frame cannot learn that. The same network asked
-about each picture by itself is not. A frame where it finds no face, or another one, keeps the
-label it had.
+The teacher that follows a face in real time smooths what it reports, so in a blink it is a third of
+a frame late, and a network that sees one frame cannot learn that. Asked about each picture by
+itself it is not late, but then its crops come from a detector, which jitters. So it follows, and is
+told that so much time lies between frames that its last answer hardly counts. A frame where it
+finds no face, or another one, keeps the label it had.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from talkcodec.face import FaceTracker
-from talkcodec.face.mediapipe import check_version, landmark_pixels, model_path
-from talkcodec.face.quiet import quiet_native_log, unimportable
-from talkcodec.face.tracker import observation
+from talkcodec.face.mediapipe import Landmarker, check_version, model_path
+from talkcodec.face.tracker import as_rgb
 from talkcodec.motion.landmarks import inter_ocular
 from talkcodec.types import F32, U8, FaceObservation
 from training.store import FrameStore
@@ -28,45 +28,67 @@ from training.store import FrameStore
 #: Further from the old label than this share of the inter-ocular distance is another face.
 OTHER = 0.3
 
+#: Seconds that the teacher is told to lie between two looks. MediaPipe's filter then keeps a fifth
+#: of the last answer where hardly anything moves, and a blink is a twentieth of a frame late.
+APART = 10.0
 
-class StillTeacher:
-    """A ``FaceTracker``: MediaPipe's landmarker, which forgets every picture at once."""
+
+class UnsmoothedTeacher:
+    """A ``FaceTracker``: MediaPipe's landmarker, which follows a face and hardly smooths it.
+
+    Pictures count as consecutive until ``reset``, whatever their times.
+    """
 
     def __init__(self) -> None:
         check_version()
-        with quiet_native_log(), unimportable("sounddevice"):
-            import mediapipe
-            from mediapipe.tasks.python import BaseOptions, vision
+        self._start()
 
-            options = vision.FaceLandmarkerOptions(
-                base_options=BaseOptions(model_asset_path=str(model_path())),
-                running_mode=vision.RunningMode.IMAGE,
-            )
-            self._image, self._format = mediapipe.Image, mediapipe.ImageFormat.SRGB
-            self._native: Any = vision.FaceLandmarker.create_from_options(options)
+    def _start(self) -> None:
+        self._landmarker = Landmarker(model_path(), 1)
+        self._clock = 0.0
+        self._following = False
 
     def track(self, picture: U8, time: float) -> FaceObservation | None:
-        """Return the surest face in ``picture``, whatever the ``time``, or None."""
+        """Return the followed face in ``picture``, uint8 (H, W[, 1 or 3]), or None.
+
+        ``time`` does not matter; landmarks are in pixels of ``picture``.
+        """
         del time
-        image = self._image(image_format=self._format, data=np.ascontiguousarray(picture))
-        found = self._native.detect(image).face_landmarks
-        height, width = picture.shape[:2]
-        if not found:
-            return None
-        return observation(landmark_pixels(found[0], width, height), width, height)
+        rgb = as_rgb(picture)
+        seen = self._look(rgb)
+        if seen is None and self._following:
+            # Not where it was: the next look has the detector search the whole picture.
+            self._following = False
+            seen = self._look(rgb)
+        if seen is not None and not self._following:
+            # Found in the detector's crop: the next look cuts it by landmarks, like all others.
+            seen = self._look(rgb)
+        self._following = seen is not None
+        return seen
+
+    def _look(self, rgb: U8) -> FaceObservation | None:
+        self._clock += APART
+        faces = self._landmarker.detect(rgb, self._clock)
+        return faces[0] if faces else None
 
     def reset(self) -> None:
-        """There is nothing to forget."""
+        """Forget the face: only a new landmarker starts clean."""
+        self.close()
+        self._start()
 
     def close(self) -> None:
-        self._native.close()
+        """Release the network. Closing twice does nothing."""
+        self._landmarker.close()
 
 
 def relabel(store: FrameStore, teacher: FaceTracker) -> tuple[F32, int]:
     """Return new labels (N, 478, 3) of ``store``, and for how many frames the old ones stayed."""
     labels, kept = store.landmarks.copy(), 0
     for index, old in enumerate(store.landmarks):
-        seen = teacher.track(store.frames[index], 0.0)
+        if index and store.clip[index] != store.clip[index - 1]:
+            teacher.reset()
+        # A store does not know its frames' times; trackers want them to grow.
+        seen = teacher.track(store.frames[index], float(index))
         new = old if seen is None else seen.landmarks
         off = np.linalg.norm(new[:, :2] - old[:, :2], axis=1).mean()
         if seen is None or off > OTHER * inter_ocular(old):
@@ -85,15 +107,14 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     folder: Path = parser.parse_args().store
     store = FrameStore.open(folder)
-    teacher = StillTeacher()
-    labels, kept = relabel(store, teacher)
-    teacher.close()
+    with closing(UnsmoothedTeacher()) as teacher:
+        labels, kept = relabel(store, teacher)
     partial = folder / "labels.part.npz"
     np.savez(partial, landmarks=labels, clip=store.clip, identity=store.identity)
     partial.replace(folder / "labels.npz")
-    about = store.meta | {"labels": "each frame by itself", "labels_kept": kept}
+    about = store.meta | {"labels": "followed, unsmoothed", "labels_kept": kept}
     (folder / "store.json").write_text(json.dumps(about))
-    print(f"{len(store)} frames labelled by themselves, {kept} keep their labels")
+    print(f"{len(store)} frames labelled without smoothing, {kept} keep their labels")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ def evaluate(
     labels: Annotated[Path, typer.Option(help="What python -m training.label wrote.")] = Path(
         "runs/labels"
     ),
-    still: Annotated[
-        Path | None, typer.Option(help="What it wrote with --still, to measure against too.")
+    unsmoothed: Annotated[
+        Path | None, typer.Option(help="What it wrote with --unsmoothed, to measure against too.")
     ] = None,
     empty: Annotated[
         Path | None, typer.Option(help="Folder of pictures without faces, for false alarms.")
@@ -36,7 +36,7 @@ def evaluate(
         from training.evaluate.run import EvaluateOptions, evaluate, write
 
     cv2.setNumThreads(1)
-    options = EvaluateOptions(data, labels, still, empty, frames=frames, every=every)
+    options = EvaluateOptions(data, labels, unsmoothed, empty, frames=frames, every=every)
     content = evaluate(options, lambda line: typer.echo(line, err=True))
     write(out, content)
     if as_json:

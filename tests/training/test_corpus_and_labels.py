@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from talkcodec.errors import InputError
+from talkcodec.face.tracker import observation
+from talkcodec.types import U8, FaceObservation
 from training.corpus import PERMISSIVE, canvas, clips, load_labels
+from training.label import label
 from training.recorded import RecordedTracker
 from training.study import one_a_person
 
@@ -80,3 +83,32 @@ def test_recorded_landmarks_are_repeated_with_their_gaps(data: Path, tmp_path: P
 def test_a_clip_without_labels_names_the_command(data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"training\.label"):
         load_labels(tmp_path, clips(data, "val")[0])
+
+
+@pytest.mark.parametrize(("name", "expected"), [(None, "unsmoothed"), ("builtin", "builtin")])
+def test_a_clip_is_labelled_by_the_tracker_asked_for(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None, expected: str
+) -> None:
+    clip = clips(data, "val")[0]
+    shown = [np.full((8, 16, 3), level, np.uint8) for level in (0, 90, 0)]
+    used: list[str] = []
+
+    class SeesBright:
+        def __init__(self, name: str = "unsmoothed") -> None:
+            used.append(name)
+
+        def track(self, picture: U8, time: float) -> FaceObservation | None:
+            marks = np.full((478, 3), time, np.float32)
+            return observation(marks, 16, 8) if picture.any() else None
+
+        def close(self) -> None:
+            used.append("closed")
+
+    monkeypatch.setattr("training.label.pictures", lambda _: shown)
+    monkeypatch.setattr("training.label.UnsmoothedTeacher", SeesBright)
+    monkeypatch.setattr("training.label.open_tracker", SeesBright)
+    label(clip, tmp_path / "v_a.npz", name)
+    assert used == [expected, "closed"]
+    labels = load_labels(tmp_path, clip)
+    assert labels.found.tolist() == [False, True, False]
+    assert np.allclose(labels.landmarks[1], float(1 / clip.rate))

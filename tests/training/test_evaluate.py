@@ -239,6 +239,7 @@ def test_tables_have_a_line_for_everything_measured() -> None:
     text = tables(
         {
             "split": {"all": row},
+            "split_unsmoothed": {"all": row},
             "unseen": {"all": row},
             "conditions": {"builtin": {"noise": row}, "mediapipe": {"noise": row}},
             "still": {"px_at_256": {"builtin": 0.1}},
@@ -250,6 +251,7 @@ def test_tables_have_a_line_for_everything_measured() -> None:
     )
     for expected in (
         "| val: all | 4 |",
+        "| val, teacher unsmoothed: all | 4 |",
         "| unseen: all | 4 |",
         "| noise |",
         "0.100 px",

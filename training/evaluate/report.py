@@ -21,8 +21,8 @@ def _split(content: Mapping[str, Any]) -> Iterator[str]:
     yield "| clips | frames | lost, % | all | lips | lids | irises | lip corr. | blink corr. |"
     yield "|---|---|---|---|---|---|---|---|---|"
     rows = {f"val: {name}": row for name, row in content["split"].items()}
-    still = content.get("split_still", {})
-    rows |= {f"val, teacher frame by frame: {name}": row for name, row in still.items()}
+    unsmoothed = content.get("split_unsmoothed", {})
+    rows |= {f"val, teacher unsmoothed: {name}": row for name, row in unsmoothed.items()}
     rows |= {f"unseen: {name}": row for name, row in content["unseen"].items()}
     for name, row in rows.items():
         yield f"| {name} | {row['frames']} | {row['lost']:.2f} | {_errors(row)} | {_pair(row)} |"

@@ -26,7 +26,7 @@ OURS, TEACHER = "builtin", "mediapipe"
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions:
     """``data``: folder with manifest and clips; ``labels``: what training.label wrote of them, and
-    ``still``: what it wrote with ``--still``, or None.
+    ``unsmoothed``: what it wrote with ``--unsmoothed``, or None.
 
     ``empty``: pictures without faces, or None; ``crops``: random parts taken of each. ``frames``:
     of one clip a person, for the conditions. ``every``: frames between two cold looks.
@@ -34,7 +34,7 @@ class EvaluateOptions:
 
     data: Path
     labels: Path
-    still: Path | None = None
+    unsmoothed: Path | None = None
     empty: Path | None = None
     crops: int = 14
     frames: int = 75
@@ -48,10 +48,10 @@ def evaluate(options: EvaluateOptions, say: Say) -> dict[str, Any]:
         out: dict[str, Any] = {
             "split": landmarks.whole_split(tracker, all_of(options.data, options.labels))
         }
-        if options.still is not None:
-            say("the same, against the teacher that looks at each frame by itself")
-            clips = all_of(options.data, options.still)
-            out["split_still"] = landmarks.whole_split(tracker, clips)
+        if options.unsmoothed is not None:
+            say("the same, against the teacher that does not smooth")
+            clips = all_of(options.data, options.unsmoothed)
+            out["split_unsmoothed"] = landmarks.whole_split(tracker, clips)
         say("clips whose licence kept them out of training")
         further = landmarks.whole_split(tracker, unseen_of(options.data, options.labels))
         out["unseen"] = further
