@@ -27,7 +27,7 @@ from talkcodec.render.field import (
     whole_flow,
 )
 from talkcodec.render.layer import bent, outside_weight
-from talkcodec.render.mend import mended
+from talkcodec.render.mend import box_of, lent, smoothed, tears
 from talkcodec.render.mesh import Topology, displacement, face_flow, rasterise
 from talkcodec.render.patches import (
     MOUTH,
@@ -147,14 +147,18 @@ class GeometricRenderer:
                 return flow
             ground = flow.ground
         ground = ground or Ground.of(target, self.topology)
-        ends = target.landmarks, reference.landmarks
-        face = face_flow(self.topology, *ends, ground.triangle)
-        whole = whole_flow(
-            face, ground.inside, ground.distance, *ends, self.model.rigidity, self.beyond
-        )
+        whole = self._unbent(target, reference, ground)
         flow = Flow(bent(whole, layers, ground.outside), ground)
         self._last = target, reference.landmarks, layers, flow
         return flow
+
+    def _unbent(self, target: Target, reference: ReferenceView, ground: Ground) -> F32:
+        """Return the flow (128, 128, 2) from ``target`` to ``reference``, without a layer."""
+        ends = target.landmarks, reference.landmarks
+        face = face_flow(self.topology, *ends, ground.triangle)
+        return whole_flow(
+            face, ground.inside, ground.distance, *ends, self.model.rigidity, self.beyond
+        )
 
     def render(
         self,
@@ -179,7 +183,7 @@ class GeometricRenderer:
         flow: Flow,
     ) -> U8:
         """Return ``picture``, warped from ``primary``: mended, mouth and eyes from the nearest."""
-        picture, mouth = mended(picture, flow.field, flow.ground.inside), primary
+        picture, mouth = self._mended(picture, target, primary, bank, flow), primary
         for region in self.regions:
             best = choose(region, target, primary, bank)
             if best is not primary:
@@ -187,6 +191,31 @@ class GeometricRenderer:
                 mouth = best if region is MOUTH else mouth
         shown, wanted = mouth_gap(mouth.shape), mouth_gap(target.shape)
         return darken_mouth(picture, target.landmarks, shown, wanted)
+
+    def _mended(
+        self,
+        picture: U8,
+        target: Target,
+        primary: ReferenceView,
+        bank: Sequence[ReferenceView],
+        flow: Flow,
+    ) -> U8:
+        """Replace what the warp tears: by what the nearest other reference shows, if it does."""
+        ground, side = flow.ground, picture.shape[0]
+        torn = tears(flow.field, ground.inside)
+        other = nearest(target, [view for view in bank if view is not primary])
+        if torn is None or other is None:
+            return picture if torn is None else smoothed(picture, torn)
+        field = self._unbent(target, other, ground)
+        loan = lent(torn, ground.inside, field)
+        if loan is not None:
+            weight = cv2.resize(loan.weight, (side, side), interpolation=cv2.INTER_LINEAR)
+            box = box_of(np.asarray(weight, np.float32))
+            part, whole = picture[box], picture.copy()
+            shown = resample(other.picture, field, box).astype(np.float32)
+            whole[box] = np.rint(part + layered(weight[box], 3) * (shown - part))
+            picture, torn = whole, loan.left
+        return smoothed(picture, torn)
 
     def _patch(
         self, picture: U8, region: Region, target: Target, source: ReferenceView, flow: Flow
@@ -230,6 +259,14 @@ def choose(
         if distance < score:
             best, score = candidate, distance
     return best
+
+
+def nearest(target: Target, views: Sequence[ReferenceView]) -> ReferenceView | None:
+    """Return the one of ``views`` whose landmarks are nearest to the target's, if there is any."""
+    places = target.landmarks[:, :2]
+    return min(
+        views, key=lambda view: float(np.abs(view.landmarks[:, :2] - places).mean()), default=None
+    )
 
 
 def _unlike(region: Region, target: Target, view: ReferenceView) -> float:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a warp tears, filled smoothly from its surroundings.
+"""What a warp tears, taken from another reference or filled smoothly from its surroundings.
 
 Where a head turns, the warp pulls a strip of cheek, ear or hair over what the reference does not
-show, and beyond its edge it draws bars. Nothing is known of such a place but what is around it, and
-a soft transition catches the eye less than a streak. Until a reference shows what is there.
+show, and beyond its edge it draws bars. Often another reference of the bank shows what is there.
+Where none does, nothing is known of the place but what is around it, and a soft transition catches
+the eye less than a streak.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -22,31 +25,71 @@ _COARSE = 64
 #: Depth of the face's rim that may be filled, in cells of the flow. Lids and lips lie deeper: they
 #: stretch as well, and come from other references.
 _RIM = 4
+#: How far beyond a tear another reference's picture reaches, outside the face, and over which way
+#: it fades in, both in cells of the flow: what is beside a tear is stretched too.
+_BEYOND, _FADE = 1, 2.0
 
 
-def mended(picture: U8, flow: F32, inside: Bool) -> U8:
-    """Return a warped ``picture`` (S, S, 3) with its tears filled.
-
-    ``flow``: float32 (n, n, 2), canvas units, that it was warped by; ``inside``: bool (n, n), the
-    face.
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """What another reference lends. ``weight``: float32 (n, n), 1 where its picture is shown;
+    ``left``: uint8 (n, n), 1 where the warp is torn and the other one too.
     """
-    tears = torn(flow).astype(np.uint8)
+
+    weight: F32
+    left: U8
+
+
+def tears(flow: F32, inside: Bool) -> U8 | None:
+    """Return where a warp is to be mended: uint8 (n, n), 1 there; None where hardly anywhere.
+
+    ``flow``: float32 (n, n, 2), canvas units; ``inside``: bool (n, n), the face.
+    """
+    found = torn(flow).astype(np.uint8)
     deep = cv2.erode(inside.astype(np.uint8), np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8))
-    tears[deep > 0] = 0
-    marked = cv2.morphologyEx(tears, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    found[deep > 0] = 0
+    marked = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     if cv2.countNonZero(marked) / marked.size < _LEAST:
-        return picture
+        return None
+    return np.asarray(marked, np.uint8)
+
+
+def lent(marked: U8, inside: Bool, other: F32) -> Loan | None:
+    """Return what a reference lends to ``marked`` (``tears``) to which ``other`` is the flow.
+
+    ``inside``: bool (n, n), the face, of which nothing is taken but what is torn: the two
+    references show different expressions. None where it is torn in the same places.
+    """
+    bad = cv2.dilate(torn(other).astype(np.uint8), np.ones((3, 3), np.uint8))
+    left = np.asarray(marked * bad, np.uint8)
+    if np.array_equal(left, marked):
+        return None
+    wanted = cv2.dilate(marked, np.ones((2 * _BEYOND + 1, 2 * _BEYOND + 1), np.uint8))
+    wanted[inside] = marked[inside]
+    wanted[bad > 0] = 0
+    weight = cv2.GaussianBlur(wanted.astype(np.float32), (0, 0), _FADE)
+    return Loan(np.asarray(weight, np.float32), left)
+
+
+def smoothed(picture: U8, marked: U8) -> U8:
+    """Return ``picture`` (S, S, 3) filled from its surroundings where ``marked`` (n, n) is 1."""
     wide = cv2.dilate(marked, np.ones((3, 3), np.uint8)).astype(np.float32)
-    side, coarse = picture.shape[0], (_COARSE, _COARSE)
+    coarse = (_COARSE, _COARSE)
     small = cv2.resize(picture, coarse, interpolation=cv2.INTER_AREA).astype(np.float32)
     whole = cv2.resize(wide, coarse, interpolation=cv2.INTER_AREA) < 0.01
-    if not whole.any():
+    if whole.all() or not whole.any():
         return picture
+    side = picture.shape[0]
     fill = cv2.resize(extend(small, whole), (side, side), interpolation=cv2.INTER_LINEAR)
     sharp = cv2.resize(wide, (side, side), interpolation=cv2.INTER_LINEAR)
     weight = np.asarray(cv2.GaussianBlur(sharp, (0, 0), side / 128), np.float32)
-    left, top, width, height = cv2.boundingRect((weight > 0).view(np.uint8))
-    place = np.s_[top : top + height, left : left + width]
+    place = box_of(weight)
     out, part = picture.copy(), picture[place]
     out[place] = np.rint(part + layered(weight[place], 3) * (fill[place] - part))
     return out
+
+
+def box_of(weight: F32) -> tuple[slice, slice]:
+    """Return the smallest box outside which ``weight`` (S, S) is 0."""
+    left, top, width, height = cv2.boundingRect((weight > 0).view(np.uint8))
+    return np.s_[top : top + height, left : left + width]

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Torn places are filled from what surrounds them, and nothing else is touched."""
+"""Torn places are lent or filled from what surrounds them, and nothing else is touched."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
 from talkcodec.render.geometric import resample
-from talkcodec.render.mend import mended
+from talkcodec.render.mend import lent, smoothed, tears
 from talkcodec.types import F32, U8, Bool
 
 NOWHERE = np.zeros((128, 128), np.bool_)
@@ -25,6 +26,11 @@ def pulled() -> F32:
     source = np.interp(at, [0, 80, 128, 256], [22, 102, 106, 234]).astype(np.float32)
     flow[..., 0] = (source - at)[None, :]
     return flow
+
+
+def mended(picture: U8, flow: F32, inside: Bool) -> U8:
+    torn = tears(flow, inside)
+    return picture if torn is None else smoothed(picture, torn)
 
 
 def roughness(picture: U8) -> float:
@@ -66,3 +72,46 @@ def test_a_picture_torn_all_over_is_left_alone() -> None:
     flow = np.full((128, 128, 2), 900.0, np.float32)
     picture = textured()
     assert mended(picture, flow, NOWHERE) is picture
+
+
+def test_what_is_torn_is_lent_by_a_whole_reference() -> None:
+    torn = tears(pulled(), NOWHERE)
+    assert torn is not None
+    loan = lent(torn, NOWHERE, np.zeros_like(pulled()))
+    assert loan is not None
+    assert not loan.left.any()
+    assert loan.weight[torn > 0].min() > 0.5
+    # Nothing far from the tear, and all that there is of it faded in.
+    assert not loan.weight[cv2.dilate(torn, np.ones((25, 25), np.uint8)) == 0].any()
+    assert np.abs(np.diff(loan.weight, axis=1)).max() < 0.3
+
+
+def test_nothing_is_lent_by_a_reference_that_is_torn_likewise() -> None:
+    torn = tears(pulled(), NOWHERE)
+    assert torn is not None
+    assert lent(torn, NOWHERE, pulled()) is None
+
+
+def test_what_both_tear_is_left() -> None:
+    torn = tears(pulled(), NOWHERE)
+    assert torn is not None
+    half = pulled()
+    half[64:] = 0
+    loan = lent(torn, NOWHERE, half)
+    assert loan is not None
+    assert np.array_equal(loan.left[:60], torn[:60])
+    assert not loan.left[70:].any()
+    assert loan.weight[70:].max() == pytest.approx(1, abs=1e-3)
+
+
+def test_of_the_face_only_what_is_torn_is_lent() -> None:
+    inside: Bool = np.zeros((128, 128), np.bool_)
+    inside[:, 30:43] = True  # the tear lies in columns 40 to 63
+    torn = tears(pulled(), NOWHERE)
+    assert torn is not None
+    torn[:, :43] = 0
+    loan = lent(torn, inside, np.zeros_like(pulled()))
+    assert loan is not None
+    free = lent(torn, NOWHERE, np.zeros_like(pulled()))
+    assert free is not None
+    assert loan.weight[:, 42].max() < free.weight[:, 42].max()

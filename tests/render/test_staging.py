@@ -13,6 +13,7 @@ from talkcodec import weights
 from talkcodec.motion.landmarks import LEFT_LID_GAP, LIP_GAP, RIGHT_LID_GAP
 from talkcodec.render.closeup import EYES_PART, MOUTH_PART
 from talkcodec.render.geometric import GeometricRenderer, ReferenceView
+from talkcodec.render.mend import tears
 from talkcodec.render.patches import REGIONS, Region, region_mask
 from talkcodec.render.staging import stage, teller, told_by
 from talkcodec.types import F64, U8
@@ -113,3 +114,19 @@ def test_a_regions_mask_falls_off_with_the_distance(
     assert np.array_equal(whole > 0, wanted > 0)
     if mask.size:
         assert min(mask[[0, -1]].max(1).min(), mask[:, [0, -1]].max(0).min()) > 0
+
+
+def test_where_the_warp_tears_the_nearest_other_reference_shows() -> None:
+    # The head lay far beyond the picture's edge: bars, but for who has it in place.
+    away = replace(USUAL, landmarks=VIEW.landmarks + np.array((0.0, 120.0, 0.0)))
+    near, far = flat(200, VIEW.shape), replace(flat(90, VIEW.shape), landmarks=VIEW.landmarks + 9)
+    torn = tears(RENDERER.flow(TARGET, away).field, RENDERER.flow(TARGET, away).ground.inside)
+    assert torn is not None
+    alone, lent = (stage(RENDERER, TARGET, away, bank).warped for bank in ((), (far, near)))
+    assert alone.max() < 90  # nothing but the one reference, of 30
+    places = cv2.resize(torn, (256, 256), interpolation=cv2.INTER_NEAREST) > 0
+    assert lent[places].mean() > 150
+    # A sender asks again for the flow that it has just drawn along: the loan has not replaced it.
+    flow = RENDERER.flow(TARGET, away)
+    RENDERER.patched(away.picture, TARGET, away, (far, near), flow)
+    assert RENDERER.flow(TARGET, away) is flow
