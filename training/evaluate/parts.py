@@ -7,6 +7,7 @@
 
 Val clips of ``--seconds`` or more, and shorter than ``--below``, are encoded once. ``original``
 draws from what the camera saw in place of the references: what a perfect restorer would give.
+``nothing lent`` fills what the warp tears from around it, whatever other references show there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from talkcodec.metrics.base import Clip, Metric
 from talkcodec.metrics.dists import Dists
 from talkcodec.metrics.lpips import Lpips
 from talkcodec.render.generated import GeneratedRenderer
-from talkcodec.render.geometric import ReferenceView
+from talkcodec.render.geometric import Flow, GeometricRenderer, ReferenceView, Target
 from talkcodec.render.staging import Staged
 from talkcodec.types import F32, U8
 from training.corpus import clips
@@ -47,9 +48,25 @@ PARTS: dict[str, tuple[str, ...]] = {
     "all but eyes": ("restorer", "motion", "painter", "mouth"),
     "all": ("restorer", "motion", "painter", "mouth", "eyes"),
     "original": ("original",),
+    "nothing lent": ("restorer", "motion", "painter", "mouth", "eyes", "unlent"),
 }
 #: Frames between two that are scored.
 EVERY = 5
+
+
+class Unlending(GeometricRenderer):
+    """References keep to themselves, but for mouth and eyes."""
+
+    def _mended(
+        self,
+        picture: U8,
+        target: Target,
+        primary: ReferenceView,
+        bank: Sequence[ReferenceView],
+        flow: Flow,
+    ) -> U8:
+        del bank
+        return super()._mended(picture, target, primary, (), flow)
 
 
 class Partial(GeneratedRenderer):
@@ -58,6 +75,8 @@ class Partial(GeneratedRenderer):
     def __init__(self, parts: Sequence[str], source: Source) -> None:
         super().__init__(weights.shape_model(), weights.topology())
         self._chosen = parts
+        if "unlent" in parts:
+            self._geometric = Unlending(weights.shape_model(), weights.topology())
         self._frames = source.clip.frames
         self._originals: dict[int, tuple[U8, U8]] = {}
 
