@@ -27,7 +27,7 @@ from talkcodec.render.field import (
     whole_flow,
 )
 from talkcodec.render.layer import bent, outside_weight
-from talkcodec.render.mend import box_of, lent, smoothed, tears
+from talkcodec.render.mend import TEAR, box_of, harm, lent, smoothed
 from talkcodec.render.mesh import Topology, displacement, face_flow, rasterise
 from talkcodec.render.patches import (
     MOUTH,
@@ -202,20 +202,23 @@ class GeometricRenderer:
     ) -> U8:
         """Replace what the warp tears: by what the nearest other reference shows, if it does."""
         ground, side = flow.ground, picture.shape[0]
-        torn = tears(flow.field, ground.inside)
+        harmed = harm(flow.field, ground.inside)
+        if harmed is None:
+            return picture
         other = nearest(target, [view for view in bank if view is not primary])
-        if torn is None or other is None:
-            return picture if torn is None else smoothed(picture, torn)
-        field = self._unbent(target, other, ground)
-        loan = lent(torn, ground.inside, field)
-        if loan is not None:
-            weight = cv2.resize(loan.weight, (side, side), interpolation=cv2.INTER_LINEAR)
-            box = box_of(np.asarray(weight, np.float32))
-            part, whole = picture[box], picture.copy()
-            shown = resample(other.picture, field, box).astype(np.float32)
-            whole[box] = np.rint(part + layered(weight[box], 3) * (shown - part))
-            picture, torn = whole, loan.left
-        return smoothed(picture, torn)
+        field = None if other is None else self._unbent(target, other, ground)
+        loan = None if field is None else lent(harmed, ground.inside, field)
+        if other is None or field is None or loan is None:
+            return smoothed(picture, harmed == TEAR)
+        size = (side, side)
+        weight = np.asarray(
+            cv2.resize(loan.weight, size, interpolation=cv2.INTER_LINEAR), np.float32
+        )
+        box = box_of(weight)
+        part, whole = picture[box], picture.copy()
+        shown = resample(other.picture, field, box).astype(np.float32)
+        whole[box] = np.rint(part + layered(weight[box], 3) * (shown - part))
+        return smoothed(whole, loan.left)
 
     def _patch(
         self, picture: U8, region: Region, target: Target, source: ReferenceView, flow: Flow

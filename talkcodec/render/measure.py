@@ -15,6 +15,8 @@ from talkcodec.types import CANVAS, F32, U8, Bool
 MEASURE_SIDE = 128
 _LAYER_SIDE = 32
 _WINDOW = (7, 7)
+#: Times its length that something is drawn from which on a picture counts as torn.
+TORN = 3.0
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
@@ -43,12 +45,20 @@ def error_map(picture: U8, truth: U8) -> F32:
     return np.asarray(1 - luma * (2 * cov + _C2) / (var_a + var_b + _C2), np.float32)
 
 
-def torn(flow: F32, limit: float = 3.0, rim: float = 6.0) -> Bool:
+def torn(flow: F32) -> Bool:
     """Return where a backward ``flow`` (n, n, 2), canvas units, tears a picture: bool (n, n).
 
-    There a stretch of the source is drawn more than ``limit`` times as long as it is (the
-    reciprocal of the smaller singular value of the map's Jacobian), the map folds over, or it
-    reaches more than ``rim`` canvas units beyond the source, whose last pixels are drawn as bars.
+    There a stretch of the source is drawn more than ``TORN`` times as long as it is: ``kept``.
+    """
+    return np.asarray(kept(flow) < 1 / TORN, np.bool_)
+
+
+def kept(flow: F32, rim: float = 6.0) -> F32:
+    """Return which share of its length what is drawn had in the source: float32 (n, n).
+
+    ``flow``: backward, (n, n, 2), canvas units. Where it stretches most, the share is the smaller
+    singular value of the map's Jacobian. It is 0 where the map folds over, or reaches more than
+    ``rim`` canvas units beyond the source, whose last pixels are drawn as bars.
     """
     side = flow.shape[0]
     cell = CANVAS / side
@@ -60,7 +70,9 @@ def torn(flow: F32, limit: float = 3.0, rim: float = 6.0) -> Bool:
     at = (np.arange(side, dtype=np.float32) + 0.5) * np.float32(cell)
     x, y = x + at[None, :], y + at[:, None]
     beyond = np.maximum(np.abs(x - CANVAS / 2), np.abs(y - CANVAS / 2)) > CANVAS / 2 + rim
-    return np.asarray((smaller < limit**-2) | (area <= 0) | beyond, np.bool_)
+    share = np.sqrt(np.maximum(smaller, 0))
+    share[(area <= 0) | beyond] = 0
+    return np.asarray(share, np.float32)
 
 
 class FlowMeter:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from talkcodec.render.field import extend, layered
-from talkcodec.render.measure import torn
+from talkcodec.render.measure import TORN, kept
 from talkcodec.types import F32, U8, Bool
 
 #: Share of a picture below which tears are let be.
@@ -25,55 +25,76 @@ _COARSE = 64
 #: Depth of the face's rim that may be filled, in cells of the flow. Lids and lips lie deeper: they
 #: stretch as well, and come from other references.
 _RIM = 4
+#: Times its length that something is drawn from which on another reference may show it better. By
+#: DISTS two thirds of what lending brings lie below ``TORN``.
+_STRAINED = 1.6
 #: How far beyond a tear another reference's picture reaches, outside the face, and over which way
 #: it fades in, both in cells of the flow: what is beside a tear is stretched too.
 _BEYOND, _FADE = 1, 2.0
+
+#: How much a place suffers: what is strained another reference may lend, what is torn is replaced.
+STRAINED, TEAR = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Loan:
     """What another reference lends. ``weight``: float32 (n, n), 1 where its picture is shown;
-    ``left``: uint8 (n, n), 1 where the warp is torn and the other one too.
+    ``left``: bool (n, n), where both are torn.
     """
 
     weight: F32
-    left: U8
+    left: Bool
 
 
-def tears(flow: F32, inside: Bool) -> U8 | None:
-    """Return where a warp is to be mended: uint8 (n, n), 1 there; None where hardly anywhere.
+def strain(flow: F32) -> U8:
+    """Return where ``flow``, float32 (n, n, 2), canvas units, harms a picture: uint8 (n, n).
 
-    ``flow``: float32 (n, n, 2), canvas units; ``inside``: bool (n, n), the face.
+    0, ``STRAINED`` or ``TEAR``.
     """
-    found = torn(flow).astype(np.uint8)
+    share = kept(flow)
+    return np.asarray((share < 1 / _STRAINED) + (share < 1 / TORN).astype(np.uint8), np.uint8)
+
+
+def harm(flow: F32, inside: Bool) -> U8 | None:
+    """Return the ``strain`` of what is to be mended; None where that is hardly anything.
+
+    ``inside``: bool (n, n), the face, of which only the rim may be.
+    """
+    found = strain(flow)
     deep = cv2.erode(inside.astype(np.uint8), np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8))
     found[deep > 0] = 0
-    marked = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    if cv2.countNonZero(marked) / marked.size < _LEAST:
-        return None
-    return np.asarray(marked, np.uint8)
+    marked = np.asarray(
+        cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8
+    )
+    return marked if _enough(marked) else None
 
 
-def lent(marked: U8, inside: Bool, other: F32) -> Loan | None:
-    """Return what a reference lends to ``marked`` (``tears``) to which ``other`` is the flow.
+def lent(harmed: U8, inside: Bool, other: F32) -> Loan | None:
+    """Return what a reference lends to what is ``harmed`` (``harm``); ``other``: the flow to it.
 
-    ``inside``: bool (n, n), the face, of which nothing is taken but what is torn: the two
-    references show different expressions. None where it is torn in the same places.
+    ``inside``: bool (n, n), the face, of which nothing is taken but what is harmed: the two
+    references show different expressions. None where it suffers in the same places.
     """
-    bad = cv2.dilate(torn(other).astype(np.uint8), np.ones((3, 3), np.uint8))
-    left = np.asarray(marked * bad, np.uint8)
-    if np.array_equal(left, marked):
+    bad = np.asarray(cv2.dilate(strain(other), np.ones((3, 3), np.uint8)), np.uint8)
+    better = harmed > bad
+    if not _enough(better):
         return None
-    wanted = cv2.dilate(marked, np.ones((2 * _BEYOND + 1, 2 * _BEYOND + 1), np.uint8))
-    wanted[inside] = marked[inside]
-    wanted[bad > 0] = 0
+    kernel = np.ones((2 * _BEYOND + 1, 2 * _BEYOND + 1), np.uint8)
+    wide = cv2.dilate(better.view(np.uint8), kernel) > 0
+    wanted = np.where((bad > 0) | inside, better, wide)
     weight = cv2.GaussianBlur(wanted.astype(np.float32), (0, 0), _FADE)
-    return Loan(np.asarray(weight, np.float32), left)
+    return Loan(np.asarray(weight, np.float32), (harmed == TEAR) & (bad == TEAR))
 
 
-def smoothed(picture: U8, marked: U8) -> U8:
-    """Return ``picture`` (S, S, 3) filled from its surroundings where ``marked`` (n, n) is 1."""
-    wide = cv2.dilate(marked, np.ones((3, 3), np.uint8)).astype(np.float32)
+def _enough(marked: U8 | Bool) -> bool:
+    return bool(np.count_nonzero(marked) >= _LEAST * marked.size)
+
+
+def smoothed(picture: U8, marked: Bool) -> U8:
+    """Return ``picture`` (S, S, 3) filled from its surroundings where ``marked``, bool (n, n)."""
+    if not _enough(marked):
+        return picture
+    wide = cv2.dilate(marked.view(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
     coarse = (_COARSE, _COARSE)
     small = cv2.resize(picture, coarse, interpolation=cv2.INTER_AREA).astype(np.float32)
     whole = cv2.resize(wide, coarse, interpolation=cv2.INTER_AREA) < 0.01

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from talkcodec.render.geometric import resample
-from talkcodec.render.mend import lent, smoothed, tears
+from talkcodec.render.mend import STRAINED, TEAR, harm, lent, smoothed, strain
 from talkcodec.types import F32, U8, Bool
 
 NOWHERE = np.zeros((128, 128), np.bool_)
@@ -29,8 +29,8 @@ def pulled() -> F32:
 
 
 def mended(picture: U8, flow: F32, inside: Bool) -> U8:
-    torn = tears(flow, inside)
-    return picture if torn is None else smoothed(picture, torn)
+    harmed = harm(flow, inside)
+    return picture if harmed is None else smoothed(picture, harmed == TEAR)
 
 
 def roughness(picture: U8) -> float:
@@ -74,9 +74,22 @@ def test_a_picture_torn_all_over_is_left_alone() -> None:
     assert mended(picture, flow, NOWHERE) is picture
 
 
+def harmed(flow: F32) -> U8:
+    found = harm(flow, NOWHERE)
+    assert found is not None
+    return found
+
+
+def test_a_place_is_strained_before_it_is_torn() -> None:
+    drawn = {1.4: 0, 1.8: STRAINED, 2.8: STRAINED, 3.2: TEAR}
+    for times, wanted in drawn.items():
+        flow = np.zeros((128, 128, 2), np.float32)
+        flow[..., 0] = (128 - (np.arange(128) * 2 + 1)) * (1 - 1 / times)
+        assert (strain(flow) == wanted).all(), times
+
+
 def test_what_is_torn_is_lent_by_a_whole_reference() -> None:
-    torn = tears(pulled(), NOWHERE)
-    assert torn is not None
+    torn = harmed(pulled())
     loan = lent(torn, NOWHERE, np.zeros_like(pulled()))
     assert loan is not None
     assert not loan.left.any()
@@ -86,32 +99,34 @@ def test_what_is_torn_is_lent_by_a_whole_reference() -> None:
     assert np.abs(np.diff(loan.weight, axis=1)).max() < 0.3
 
 
-def test_nothing_is_lent_by_a_reference_that_is_torn_likewise() -> None:
-    torn = tears(pulled(), NOWHERE)
-    assert torn is not None
-    assert lent(torn, NOWHERE, pulled()) is None
+def test_nothing_is_lent_by_a_reference_that_suffers_likewise() -> None:
+    assert lent(harmed(pulled()), NOWHERE, pulled()) is None
 
 
 def test_what_both_tear_is_left() -> None:
-    torn = tears(pulled(), NOWHERE)
-    assert torn is not None
-    half = pulled()
+    torn, half = harmed(pulled()), pulled()
     half[64:] = 0
     loan = lent(torn, NOWHERE, half)
     assert loan is not None
-    assert np.array_equal(loan.left[:60], torn[:60])
+    assert np.array_equal(loan.left[:60], torn[:60] == TEAR)
     assert not loan.left[70:].any()
     assert loan.weight[70:].max() == pytest.approx(1, abs=1e-3)
 
 
-def test_of_the_face_only_what_is_torn_is_lent() -> None:
-    inside: Bool = np.zeros((128, 128), np.bool_)
-    inside[:, 30:43] = True  # the tear lies in columns 40 to 63
-    torn = tears(pulled(), NOWHERE)
-    assert torn is not None
-    torn[:, :43] = 0
-    loan = lent(torn, inside, np.zeros_like(pulled()))
+def test_what_is_only_strained_lends_to_what_is_torn() -> None:
+    flow = np.zeros((128, 128, 2), np.float32)
+    flow[..., 0] = (128 - (np.arange(128) * 2 + 1)) * (1 - 1 / 2)
+    loan = lent(harmed(pulled()), NOWHERE, flow)
     assert loan is not None
-    free = lent(torn, NOWHERE, np.zeros_like(pulled()))
-    assert free is not None
-    assert loan.weight[:, 42].max() < free.weight[:, 42].max()
+    assert not loan.left.any()
+    assert loan.weight[harmed(pulled()) == TEAR].min() > 0.5
+    assert lent(harmed(flow), NOWHERE, pulled() * 0 + flow) is None
+
+
+def test_of_the_face_only_what_is_harmed_is_lent() -> None:
+    torn = harmed(pulled())
+    inside: Bool = np.zeros((128, 128), np.bool_)
+    inside[:, : int(np.flatnonzero(torn.any(0))[0])] = True
+    loans = [lent(torn, face, np.zeros_like(pulled())) for face in (inside, NOWHERE)]
+    within, free = (loan.weight[:, inside[0]].sum() for loan in loans if loan is not None)
+    assert within < free

@@ -13,7 +13,7 @@ from talkcodec import weights
 from talkcodec.motion.landmarks import LEFT_LID_GAP, LIP_GAP, RIGHT_LID_GAP
 from talkcodec.render.closeup import EYES_PART, MOUTH_PART
 from talkcodec.render.geometric import GeometricRenderer, ReferenceView
-from talkcodec.render.mend import tears
+from talkcodec.render.mend import TEAR, harm
 from talkcodec.render.patches import REGIONS, Region, region_mask
 from talkcodec.render.staging import stage, teller, told_by
 from talkcodec.types import F64, U8
@@ -120,11 +120,12 @@ def test_where_the_warp_tears_the_nearest_other_reference_shows() -> None:
     # The head lay far beyond the picture's edge: bars, but for who has it in place.
     away = replace(USUAL, landmarks=VIEW.landmarks + np.array((0.0, 120.0, 0.0)))
     near, far = flat(200, VIEW.shape), replace(flat(90, VIEW.shape), landmarks=VIEW.landmarks + 9)
-    torn = tears(RENDERER.flow(TARGET, away).field, RENDERER.flow(TARGET, away).ground.inside)
-    assert torn is not None
+    drawn = RENDERER.flow(TARGET, away)
+    harmed = harm(drawn.field, drawn.ground.inside)
+    assert harmed is not None
     alone, lent = (stage(RENDERER, TARGET, away, bank).warped for bank in ((), (far, near)))
     assert alone.max() < 90  # nothing but the one reference, of 30
-    places = cv2.resize(torn, (256, 256), interpolation=cv2.INTER_NEAREST) > 0
+    places = cv2.resize(harmed, (256, 256), interpolation=cv2.INTER_NEAREST) == TEAR
     assert lent[places].mean() > 150
     # A sender asks again for the flow that it has just drawn along: the loan has not replaced it.
     flow = RENDERER.flow(TARGET, away)
