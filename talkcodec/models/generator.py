@@ -183,9 +183,9 @@ def shuffled_conv(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def warp(picture: Tensor, field: Tensor) -> Tensor:
-    """Sample ``picture`` (B, 3, S, S) along ``field`` (B, 2, n, n), canvas units, as OpenCV does.
+    """Sample ``picture`` (B, 3, S, S) along ``field`` (B, 2, n, n), canvas units, bicubically.
 
-    The same as ``talkcodec.render.geometric.resample``, with gradients.
+    Within half an 8-bit step what ``talkcodec.render.resample`` draws, with gradients.
     """
     side = picture.shape[-1]
     full = nn.functional.interpolate(field, (side, side), mode="bilinear", align_corners=False)

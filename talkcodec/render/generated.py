@@ -30,9 +30,9 @@ from talkcodec.render.geometric import (
     Layer,
     ReferenceView,
     Target,
-    resample,
 )
 from talkcodec.render.mesh import Topology
+from talkcodec.render.resample import resample
 from talkcodec.render.restore import Restorer
 from talkcodec.render.staging import Staged, stage, told_by
 from talkcodec.types import CANVAS, F32, U8
@@ -139,7 +139,7 @@ class GeneratedRenderer:
             interpolation=cv2.INTER_LINEAR,
         )
         field = staged.field + shift * layered(staged.outside)
-        moved = resample(view.picture, field)
+        moved = resample(view.fine, field)
         cv2.copyTo(staged.warped, staged.patched.view(np.uint8), moved)
         return moved
 

@@ -21,9 +21,7 @@ from talkcodec.render.field import (
     FIELD_SIDE,
     FieldConfig,
     layered,
-    pixel_grid,
     rim_distance,
-    sampled,
     whole_flow,
 )
 from talkcodec.render.layer import bent, outside_weight
@@ -39,6 +37,7 @@ from talkcodec.render.patches import (
     region_mask,
     shape_distance,
 )
+from talkcodec.render.resample import enlarged, resample
 from talkcodec.types import CANVAS, F32, F64, I32, U8, Bool
 
 #: Side of the grid on which flow is computed; flow is smooth, pictures are not.
@@ -66,6 +65,11 @@ class ReferenceView:
         """Derive shape and landmarks from ``state`` against ``neutral`` (478, 3)."""
         shape = model.deform(neutral, state)
         return cls(picture, state, shape, model.place(shape, state))
+
+    @cached_property
+    def fine(self) -> U8:
+        """The picture ``enlarged``, to sample from; kept for as long as the view is."""
+        return enlarged(self.picture)
 
     @cached_property
     def look(self) -> F64:
@@ -171,7 +175,7 @@ class GeometricRenderer:
         with self.stopwatch.stage("flow"):
             flow = self.flow(target, primary, layers)
         with self.stopwatch.stage("compose"):
-            picture = resample(primary.picture, flow.field)
+            picture = resample(primary.fine, flow.field)
             return self.patched(picture, target, primary, bank, flow)
 
     def patched(
@@ -216,7 +220,7 @@ class GeometricRenderer:
         )
         box = box_of(weight)
         part, whole = picture[box], picture.copy()
-        shown = resample(other.picture, field, box).astype(np.float32)
+        shown = resample(other.fine, field, box).astype(np.float32)
         whole[box] = np.rint(part + layered(weight[box], 3) * (shown - part))
         return smoothed(whole, loan.left)
 
@@ -242,7 +246,7 @@ class GeometricRenderer:
         known[top:bottom, left:right] = ids >= 0
         whole = np.zeros((FLOW_SIDE, FLOW_SIDE, 2), np.float32)
         whole[top:bottom, left:right] = local * layered(known[top:bottom, left:right])
-        patch = resample(source.picture, whole, box)
+        patch = resample(source.fine, whole, box)
         inside = cv2.resize(known, (side, side), interpolation=cv2.INTER_LINEAR)[box]
         out = picture.copy()
         out[box] = blend(picture[box], patch, mask * (inside > 0.99))
@@ -276,15 +280,3 @@ def _unlike(region: Region, target: Target, view: ReferenceView) -> float:
     """Return how much warping ``region`` of ``view`` to ``target`` would leave wrong."""
     apart = shape_distance(region, target.shape, view.shape)
     return apart + region.turn * turned(target.look, view.look) if region.turn else apart
-
-
-def resample(picture: U8, flow: F32, box: tuple[slice, slice] | None = None) -> U8:
-    """Return ``picture`` (S, S, 3) sampled along ``flow`` (n, n, 2), only in ``box``."""
-    side = picture.shape[0]
-    at = np.asarray(cv2.resize(flow, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
-    grid = pixel_grid(side)
-    if box is not None:
-        at, grid = np.ascontiguousarray(at[box]), grid[box]
-    at *= np.float32(side / CANVAS)
-    at += grid
-    return sampled(picture, at, cv2.INTER_CUBIC)

@@ -21,9 +21,9 @@ from talkcodec.render.geometric import (
     Layer,
     ReferenceView,
     Target,
-    resample,
 )
 from talkcodec.render.patches import eye_gap, mouth_gap
+from talkcodec.render.resample import resample
 from talkcodec.types import F32, F64, U8, Bool
 
 #: Side of the flow that networks see; they are given it in units of 16, to be about 1.
@@ -82,7 +82,7 @@ def stage(
     ``parts``: that are looked at closely; ``told``: ``told_by``, or what remembers its answers.
     """
     flow = renderer.flow(target, primary, layers)
-    plain = resample(primary.picture, flow.field)
+    plain = resample(primary.fine, flow.field)
     warped = renderer.patched(plain, target, primary, bank, flow)
     size = (DRIVE_SIDE, DRIVE_SIDE)
     small = cv2.resize(warped, size, interpolation=cv2.INTER_AREA)

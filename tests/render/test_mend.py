@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from talkcodec.render.geometric import resample
 from talkcodec.render.mend import STRAINED, TEAR, harm, lent, smoothed, strain
+from talkcodec.render.resample import enlarged, resample
 from talkcodec.types import F32, U8, Bool
 
 NOWHERE = np.zeros((128, 128), np.bool_)
@@ -43,7 +43,7 @@ def test_what_is_whole_stays() -> None:
 
 
 def test_a_pulled_strip_is_made_smooth_and_the_rest_stays() -> None:
-    warped = resample(textured(), pulled())
+    warped = resample(enlarged(textured()), pulled())
     out = mended(warped, pulled(), NOWHERE)
     assert roughness(out) < 0.5 * roughness(warped)
     np.testing.assert_array_equal(out[:, :64], warped[:, :64])
@@ -53,7 +53,7 @@ def test_a_pulled_strip_is_made_smooth_and_the_rest_stays() -> None:
 def test_bars_beyond_the_edge_are_made_smooth() -> None:
     flow = np.zeros((128, 128, 2), np.float32)
     flow[..., 1] = 40.0
-    warped = resample(textured(), flow)
+    warped = resample(enlarged(textured()), flow)
     out = mended(warped, flow, NOWHERE)
     across = np.abs(np.diff(warped[-16:].astype(float), axis=1)).mean()
     assert np.abs(np.diff(out[-16:].astype(float), axis=1)).mean() < 0.5 * across
@@ -62,7 +62,7 @@ def test_bars_beyond_the_edge_are_made_smooth() -> None:
 def test_within_the_face_only_its_rim_is_filled() -> None:
     inside: Bool = np.zeros((128, 128), np.bool_)
     inside[20:108, 30:70] = True
-    warped = resample(textured(), pulled())
+    warped = resample(enlarged(textured()), pulled())
     out = mended(warped, pulled(), inside)
     np.testing.assert_array_equal(out[60:200, 72:128], warped[60:200, 72:128])
     assert not np.array_equal(out[:30, 92:116], warped[:30, 92:116])

@@ -15,7 +15,7 @@ from talkcodec import weights
 from talkcodec.errors import InputError
 from talkcodec.models.generator import GeneratorNet, warp
 from talkcodec.reference.av1 import INTER_QUALITY, KEY_QUALITY
-from talkcodec.render.geometric import resample
+from talkcodec.render.resample import enlarged, resample
 from tests.training.tiny import make_store
 from training.checkpoint import BEST, save_best
 from training.coded import CodedStore, code, restore
@@ -80,7 +80,7 @@ def test_a_store_that_was_not_coded_is_told_in_one_line(tmp_path: Path) -> None:
 def test_the_network_warps_as_the_renderer_does(store: CodedStore) -> None:
     group = a_group(store)
     staged = group.frames[0].staged
-    wanted = resample(group.reference, staged.field)
+    wanted = resample(enlarged(group.reference), staged.field)
     batch = tensors(group)
     found = warp(batch["reference"].float(), batch["field"][:1])[0].permute(1, 2, 0).numpy()
     assert np.abs(found - wanted)[~staged.patched].mean() < 0.5

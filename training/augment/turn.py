@@ -15,8 +15,9 @@ import numpy as np
 from talkcodec import weights
 from talkcodec.face.place import Place
 from talkcodec.render.field import FIELD_SIDE, rim_distance, whole_flow
-from talkcodec.render.geometric import FLOW_SIDE, resample
+from talkcodec.render.geometric import FLOW_SIDE
 from talkcodec.render.mesh import Topology, face_flow, rasterise
+from talkcodec.render.resample import enlarged, resample
 from talkcodec.types import F32, F64, U8
 
 #: A head is turned by between so many radians, and not beyond so many in all.
@@ -48,7 +49,7 @@ def turned(picture: U8, marks: F32, angle: float) -> tuple[U8, F32]:
     triangles = rasterise(_topology(), ends[0], FLOW_SIDE)
     face = face_flow(_topology(), *ends, triangles)
     distance = rim_distance(ends[0], FIELD_SIDE)
-    return resample(picture, whole_flow(face, triangles >= 0, distance, *ends)), target
+    return resample(enlarged(picture), whole_flow(face, triangles >= 0, distance, *ends)), target
 
 
 def turned_further(picture: U8, marks: F32, random: np.random.Generator) -> tuple[U8, F32]:
