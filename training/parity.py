@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from talkcodec.errors import InputError
 from talkcodec.face.place import Place
 from talkcodec.media.sources import Track, portrait_picture
+from talkcodec.render.cells import pixels, planes, to_cells
 from talkcodec.render.closeup import PARTS
 from talkcodec.render.engine import FORMATS, installed, open_engine
 from talkcodec.render.engine.signature import Array, Arrays
@@ -70,9 +71,9 @@ def check_parity(
 def views(network: nn.Module, count: int) -> list[Arrays]:
     """Return ``count`` inputs of ``network``.
 
-    Pictures, bytes (1, 3, S, S), are of the portrait and its surroundings, parts of it those of
-    other motions; other bytes are masks (what is bright in them); numbers are smooth noise of
-    about 1.
+    Pictures, bytes (1, 3, S, S) or cells, are of the portrait and its surroundings, parts of it
+    those of other motions; other bytes are masks (what is bright in them); numbers are smooth
+    noise of about 1.
 
     Raises:
         InputError: it takes an input of another kind.
@@ -103,6 +104,9 @@ def _example(name: str, like: Tensor, portrait: U8, random: np.random.Generator)
         raise InputError(f"expected {name} of (1, C, S, S), found {shape}")
     if shape[1] == 3:
         return _view(portrait, shape[-1], random)
+    if name == "cells":
+        picture = _view(portrait, 2 * shape[-1], random)
+        return planes(to_cells(pixels(picture[0])))[None]
     masks = [
         np.where(_view(portrait, shape[-1], random)[:, :1] > 127, 255, 0) for _ in range(shape[1])
     ]
@@ -110,13 +114,14 @@ def _example(name: str, like: Tensor, portrait: U8, random: np.random.Generator)
 
 
 def _part(portrait: U8, size: tuple[int, ...], random: np.random.Generator) -> U8:
-    """Return planes of mouth or eyes, their landmarks moved about, told by others."""
-    part = next(part for part in PARTS if (part.height, part.width) == size)
+    """Return cells of mouth or eyes, their landmarks moved about, told by others."""
+    part = next(part for part in PARTS if (part.height // 2, part.width // 2) == size)
     one, other = (np.array(Track.load().portrait, np.float64) for _ in range(2))
     for marks in (one, other):
         marks[:, :2] += random.normal(0, 4, 2) + random.normal(0, 0.7, marks[:, :2].shape)
     told = part.told(portrait, other)
-    return part.planes(portrait, one, part.box(one), told)[None]
+    seen = part.planes(portrait, one, part.box(one), told)
+    return planes(to_cells(pixels(seen)))[None]
 
 
 def _view(portrait: U8, side: int, random: np.random.Generator) -> U8:

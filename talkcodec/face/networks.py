@@ -164,7 +164,7 @@ def _whole(picture: U8, place: Place, side: int) -> U8:
 
 def _planes(picture: U8) -> U8:
     """Return uint8 (1, 3, S, S) of a picture (S, S, 3)."""
-    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
+    return picture.transpose(2, 0, 1)[None]
 
 
 def _chance(logit: float) -> float:

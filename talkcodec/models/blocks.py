@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain 3 × 3 convolutions: at equal arithmetic they beat depthwise ones on a CPU (FACTS)."""
+"""Plain 3 × 3 convolutions: at equal arithmetic they beat depthwise ones on a CPU (FACTS).
+
+Pictures come and go as cells: every 2 × 2 pixels at one place, their channels by row, column and
+channel (``talkcodec.render.cells``). Inside a graph for CPUs, shuffling takes longer than painting.
+"""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -50,3 +55,44 @@ class PlainResidual(nn.Module):
 def picture_input(picture: Tensor) -> Tensor:
     """Turn uint8 or float pictures (B, 3, H, W) in 0 to 255 into floats about 0."""
     return picture.float() * (1 / 127.5) - 1
+
+
+def to_cells(picture: Tensor) -> Tensor:
+    """Return the cells (B, 4 C, h, w) of pictures (B, C, 2 h, 2 w)."""
+    pixels = picture.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+    return pixels.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
+
+
+def from_cells(cells: Tensor) -> Tensor:
+    """Return the pictures (B, C, 2 h, 2 w) of cells (B, 4 C, h, w)."""
+    pixels = cells.unflatten(1, (2, 2, -1))
+    return pixels.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)
+
+
+def for_cells(weight: Tensor) -> Tensor:
+    """Return for cells a kernel (D, 4 C, k, k) for what ``pixel_unshuffle`` gives."""
+    return weight.unflatten(1, (-1, 2, 2)).permute(0, 2, 3, 1, 4, 5).flatten(1, 3)
+
+
+def shuffled_conv(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """Return the cells of ``conv(pixel_shuffle(x, 2))``, computed without shuffling.
+
+    ``x``: (B, 4 C, h, w); ``conv``: of 3 × 3, padded by 1, from C channels to D. Gives (B, 4 D, h,
+    w). On a CPU four channels of a large picture cost more than sixteen of a small one.
+    """
+    # Row d of the kernel, seen from a pixel of phase P, falls on phase p of the cell I further.
+    falls = torch.zeros(2, 2, 3, 3, dtype=x.dtype, device=x.device)  # P, p, I, d
+    for phase in range(2):
+        for d in range(3):
+            cell, there = divmod(phase + d - 1, 2)
+            falls[phase, there, cell + 1, d] = 1
+    kernel = torch.einsum("PpId,QqJe,ocde->PQocpqIJ", falls, falls, conv.weight.to(x.dtype))
+    outputs, inputs = conv.weight.shape[:2]
+    kernel = kernel.reshape(4 * outputs, 4 * inputs, 3, 3)
+    assert conv.bias is not None
+    return nn.functional.conv2d(x, kernel, conv.bias.to(x.dtype).repeat(4), padding=1)
+
+
+def double(x: Tensor) -> Tensor:
+    """Return ``x`` at twice the size, each number four times."""
+    return nn.functional.interpolate(x, scale_factor=2, mode="nearest")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from talkcodec.models.blocks import PlainResidual, picture_input
+from talkcodec.models.blocks import PlainResidual, double, for_cells, picture_input, shuffled_conv
 
 #: Planes given: the part as drawn so far (3), two outlines that it should have (2), the part in the
 #: reference that tells most of it (3), its outline there (1).
@@ -23,7 +23,7 @@ MOUTH_SIZE, EYES_SIZE = (80, 80), (128, 48)
 
 
 class CloseupNet(nn.Module):
-    """``forward``: planes (B, 9, H, W) in 0–255 → what to add (B, 3, H, W), 8-bit steps.
+    """``forward``: cells (B, 36, h, w) of planes in 0–255 → (B, 12, h, w) to add, 8-bit steps.
 
     ``talkcodec.render.closeup`` makes the planes.
     """
@@ -55,19 +55,19 @@ class CloseupNet(nn.Module):
         nn.init.dirac_(self.smooth.weight)
 
     def forward(self, part: Tensor) -> Tensor:
-        given = nn.functional.pixel_unshuffle(picture_input(part), 2)
-        fine = self.act(self.head(given))
+        given = picture_input(part)
+        kernel = for_cells(self.head.weight)
+        fine = self.act(nn.functional.conv2d(given, kernel, self.head.bias, padding=1))
         middle = self.middle_body(self.act(self.middle(fine)))
         coarse = self.coarse_body(self.act(self.coarse(middle)))
-        up = self.up_middle(self.act(self.to_middle(torch.cat([middle, _double(coarse)], 1))))
-        up = self.up_fine(self.act(self.to_fine(torch.cat([fine, _double(up)], 1))))
-        change: Tensor = self.smooth(nn.functional.pixel_shuffle(self.tail(up), 2)) * 127.5
-        return change
+        up = self.up_middle(self.act(_joined(self.to_middle, middle, coarse)))
+        up = self.up_fine(self.act(_joined(self.to_fine, fine, up)))
+        return shuffled_conv(self.tail(up), self.smooth) * 127.5
 
     def export_inputs(self) -> dict[str, Tensor]:
         """Return an example input by name, as the engines are given it."""
         width, height = self.size
-        return {"part": torch.zeros(1, PLANES, height, width, dtype=torch.uint8)}
+        return {"part": torch.zeros(1, 4 * PLANES, height // 2, width // 2, dtype=torch.uint8)}
 
     def export_outputs(self) -> tuple[str, ...]:
         return ("change",)
@@ -85,5 +85,8 @@ class EyesNet(CloseupNet):
     size = EYES_SIZE
 
 
-def _double(x: Tensor) -> Tensor:
-    return nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+def _joined(conv: nn.Conv2d, fine: Tensor, coarse: Tensor) -> Tensor:
+    """Return ``conv``, of 1 × 1, of ``fine`` and the doubled ``coarse``, before it is doubled."""
+    weight, count = conv.weight, fine.shape[1]
+    near = nn.functional.conv2d(fine, weight[:, :count], conv.bias)
+    return near + double(nn.functional.conv2d(coarse, weight[:, count:]))

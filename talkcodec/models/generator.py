@@ -18,10 +18,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from talkcodec.models.blocks import ConvUnit, PlainResidual, Residual, picture_input
+from talkcodec.models.blocks import (
+    ConvUnit,
+    PlainResidual,
+    Residual,
+    double,
+    for_cells,
+    from_cells,
+    picture_input,
+    shuffled_conv,
+    to_cells,
+)
 
 #: Side of pictures that are painted, of what drives both networks, and of the flow, pixels.
 SIDE, DRIVE_SIDE, FLOW_SIDE = 256, 128, 64
+#: Channels of a cell of a picture.
+CELL = 12
 #: Channels that say where things should be: ``talkcodec.render.drive``.
 DRIVE = 5
 #: Channels of the flow input: x, y in 16 canvas units, and distance from the face in its heights.
@@ -66,9 +78,9 @@ class MotionNet(nn.Module):
         middle = self.middle(fine)
         coarse = self.coarse(middle)
         whole = self.whole(coarse)
-        up = self.to_coarse(torch.cat([coarse, _double(whole)], 1))
-        up = self.to_middle(torch.cat([middle, _double(up)], 1))
-        fine = self.to_fine(torch.cat([fine, _double(up)], 1))
+        up = self.to_coarse(torch.cat([coarse, double(whole)], 1))
+        up = self.to_middle(torch.cat([middle, double(up)], 1))
+        fine = self.to_fine(torch.cat([fine, double(up)], 1))
         correction = REACH * torch.tanh(self.head(fine))
         return correction, self.squeeze(fine), self.doubt(whole.mean((2, 3)))
 
@@ -85,16 +97,16 @@ class MotionNet(nn.Module):
 
 
 class PainterNet(nn.Module):
-    """``forward``: warped picture, drive, features → the painted picture.
+    """``forward``: warped picture, drive, features → what to add to the picture.
 
-    ``picture``: (B, 3, 256, 256) in 0–255 RGB; ``drive``: (B, 5, 128, 128) in 0–255; ``features``:
-    of ``MotionNet``. Returns (B, 3, 256, 256), about 0–255.
+    ``cells``: (B, 12, 128, 128), of a picture in 0–255 RGB; ``drive``: (B, 5, 128, 128) in 0–255;
+    ``features``: of ``MotionNet``. Returns cells (B, 12, 128, 128), 8-bit steps.
     """
 
     def __init__(self, *, width: int = 16, blocks: int = 1) -> None:
         super().__init__()
         self.arguments: dict[str, Any] = {"width": width, "blocks": blocks}
-        self.head = nn.Conv2d(12 + DRIVE + FEATURES, width, 3, padding=1)
+        self.head = nn.Conv2d(CELL + DRIVE + FEATURES, width, 3, padding=1)
         self.body = nn.Sequential(*(PlainResidual(width) for _ in range(blocks)))
         self.tail = nn.Conv2d(width, 16, 3, padding=1)
         self.smooth = nn.Conv2d(4, 3, 3, padding=1)
@@ -102,24 +114,28 @@ class PainterNet(nn.Module):
         assert self.smooth.bias is not None
         nn.init.zeros_(self.smooth.bias)
 
-    def forward(self, picture: Tensor, drive: Tensor, features: Tensor) -> Tensor:
-        x = picture_input(picture)
-        given = [nn.functional.pixel_unshuffle(x, 2), picture_input(drive), _double(features)]
-        hidden = self.body(nn.functional.relu(self.head(torch.cat(given, 1))))
-        change = shuffled_conv(self.tail(hidden), self.smooth)
-        out: Tensor = (x + change + 1) * 127.5
-        return out
+    def forward(self, cells: Tensor, drive: Tensor, features: Tensor) -> Tensor:
+        weight, known = self.head.weight, CELL + DRIVE
+        pixels, outlines, rest = weight[:, :CELL], weight[:, CELL:known], weight[:, known:]
+        # A sum of convolutions: of channels one after the other an engine makes a copy first.
+        seen = nn.functional.conv2d(
+            picture_input(cells), for_cells(pixels), self.head.bias, padding=1
+        )
+        seen = seen + nn.functional.conv2d(picture_input(drive), outlines, padding=1)
+        seen = seen + nn.functional.conv2d(double(features), rest, padding=1)
+        hidden = self.body(nn.functional.relu(seen))
+        return shuffled_conv(self.tail(hidden), self.smooth) * 127.5
 
     def export_inputs(self) -> dict[str, Tensor]:
         """Return an example input by name, as the engines are given it."""
         return {
-            "picture": torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8),
+            "cells": torch.zeros(1, CELL, SIDE // 2, SIDE // 2, dtype=torch.uint8),
             "drive": torch.zeros(1, DRIVE, DRIVE_SIDE, DRIVE_SIDE, dtype=torch.uint8),
             "features": torch.zeros(1, FEATURES, FLOW_SIDE, FLOW_SIDE),
         }
 
     def export_outputs(self) -> tuple[str, ...]:
-        return ("painted",)
+        return ("change",)
 
 
 class GeneratorNet(nn.Module):
@@ -158,28 +174,8 @@ class GeneratorNet(nn.Module):
         moved = warp(batch["reference"].float()[batch["of"].long()], field)
         # What comes from other references, or was painted, stays.
         warped = torch.where(batch["patched"][:, None], batch["warped"].float(), moved)
-        painted = self.painter(warped, batch["drive"], features)
-        return {"painted": painted, "warped": warped, "doubt": doubt}
-
-
-def shuffled_conv(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """Return ``conv(pixel_shuffle(x, 2))``, computed before the shuffle, on a smaller picture.
-
-    ``x``: (B, 4 C, h, w); ``conv``: of 3 × 3, padded by 1, from C channels to D. Gives (B, D, 2 h,
-    2 w). On a CPU four channels of a large picture cost more than sixteen of a small one.
-    """
-    # Row d of the kernel, seen from a pixel of phase P, falls on phase p of the cell I further.
-    falls = torch.zeros(2, 2, 3, 3, dtype=x.dtype, device=x.device)  # P, p, I, d
-    for phase in range(2):
-        for d in range(3):
-            cell, there = divmod(phase + d - 1, 2)
-            falls[phase, there, cell + 1, d] = 1
-    kernel = torch.einsum("PpId,QqJe,ocde->oPQcpqIJ", falls, falls, conv.weight.to(x.dtype))
-    outputs, inputs = conv.weight.shape[:2]
-    kernel = kernel.reshape(4 * outputs, 4 * inputs, 3, 3)
-    assert conv.bias is not None
-    bias = conv.bias.to(x.dtype).repeat_interleave(4)
-    return nn.functional.pixel_shuffle(nn.functional.conv2d(x, kernel, bias, padding=1), 2)
+        change = self.painter(to_cells(warped), batch["drive"], features)
+        return {"painted": warped + from_cells(change), "warped": warped, "doubt": doubt}
 
 
 def warp(picture: Tensor, field: Tensor) -> Tensor:
@@ -196,7 +192,3 @@ def warp(picture: Tensor, field: Tensor) -> Tensor:
     return nn.functional.grid_sample(
         picture, torch.stack([x, y], -1), "bicubic", "border", align_corners=False
     ).clamp(0, 255)
-
-
-def _double(x: Tensor) -> Tensor:
-    return nn.functional.interpolate(x, scale_factor=2, mode="nearest")

@@ -24,6 +24,7 @@ from talkcodec.motion.landmarks import (
     LIPS_INNER,
     LIPS_OUTER,
 )
+from talkcodec.render.cells import planes
 from talkcodec.render.drive import eyes, polygons
 from talkcodec.render.field import layered
 from talkcodec.types import CANVAS, F32, F64, U8
@@ -73,7 +74,8 @@ class Part:
         should have; ``box``: of them; ``told``: of the reference that tells most of the part.
         """
         wanted = self.outlines(_inside(landmarks, box), self.width, self.height)
-        return np.stack([*cv2.split(self.crop(picture, box)), *wanted, *told])
+        layers = [*cv2.split(self.crop(picture, box)), *wanted, *told]
+        return planes(np.asarray(cv2.merge(layers), np.uint8))
 
     def told(self, picture: U8, landmarks: F64) -> U8:
         """Return what a reference tells, uint8 (4, height, width): its crop and first outline."""

@@ -15,6 +15,7 @@ from talkcodec.motion.landmarks import (
     RIGHT_EYE,
     RIGHT_IRIS,
 )
+from talkcodec.render.cells import planes
 from talkcodec.types import CANVAS, F64, U8
 
 #: Side of the drive, pixels: an eye is a dozen of them wide.
@@ -36,7 +37,7 @@ def drive(landmarks: F64) -> U8:
     lips_inner, lips_outer, face = (
         polygons(points, DRIVE_SIDE, DRIVE_SIDE, part) for part in (LIPS_INNER, LIPS_OUTER, OVAL)
     )
-    return np.stack([lips_inner, lips_outer, openings, irises, face])
+    return planes(np.asarray(cv2.merge([lips_inner, lips_outer, openings, irises, face]), np.uint8))
 
 
 def polygons(points: F64, width: int, height: int, *outlines: tuple[int, ...]) -> U8:

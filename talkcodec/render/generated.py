@@ -19,7 +19,8 @@ import numpy as np
 from talkcodec import weights
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.motion.shape import ShapeModel
-from talkcodec.render.closeup import PARTS, Part
+from talkcodec.render.cells import from_cells, pixels, planes, to_cells
+from talkcodec.render.closeup import PARTS, Part, shrunk
 from talkcodec.render.engine import EngineName, Precision
 from talkcodec.render.engine.signature import Arrays
 from talkcodec.render.field import FieldConfig, layered
@@ -98,7 +99,7 @@ class GeneratedRenderer:
         with self._stopwatch.stage("generate"):
             moved = self._motion.run(
                 {
-                    "picture": _planes(staged.small),
+                    "picture": planes(staged.small)[None],
                     "drive": staged.drive[None],
                     "flow": staged.flow[None],
                 }
@@ -134,7 +135,7 @@ class GeneratedRenderer:
         """Warp anew along the corrected flow; what comes from other references stays."""
         size = (FLOW_SIDE, FLOW_SIDE)
         shift = cv2.resize(
-            cv2.merge(list(correction)),
+            np.ascontiguousarray(pixels(correction)),
             size,
             interpolation=cv2.INTER_LINEAR,
         )
@@ -145,25 +146,23 @@ class GeneratedRenderer:
 
     def _paint(self, warped: U8, staged: Staged, features: F32) -> U8:
         side = warped.shape[0]
-        small = warped
-        if side != CANVAS:
-            small = np.asarray(cv2.resize(warped, (CANVAS, CANVAS), interpolation=cv2.INTER_AREA))
+        cells = to_cells(shrunk(warped))
         given: Arrays = {
-            "picture": _planes(small),
+            "cells": planes(cells)[None],
             "drive": staged.drive[None],
             "features": features,
         }
-        planes = self._painter.run(given)["painted"][0]
-        painted = np.ascontiguousarray(planes.transpose(1, 2, 0))
-        if side != CANVAS:
-            change = cv2.resize(painted - small, (side, side), interpolation=cv2.INTER_LINEAR)
-            painted = warped + change
-        # One pass of OpenCV that rounds and bounds above; what is below 0 it would mirror.
-        return np.asarray(cv2.convertScaleAbs(np.maximum(painted, 0)), np.uint8)
+        change = pixels(self._painter.run(given)["change"][0])
+        if side == CANVAS:
+            return from_cells(_changed(cells, change))
+        large = cv2.resize(from_cells(change), (side, side), interpolation=cv2.INTER_LINEAR)
+        return _changed(warped, np.asarray(large, np.float32))
 
     def _with_parts(self, painted: U8, warped: U8, staged: Staged) -> U8:
         for seen in staged.parts:
-            change = self._parts[seen.part.name].run({"part": seen.planes[None]})["change"][0]
+            part = planes(to_cells(pixels(seen.planes)))
+            change = self._parts[seen.part.name].run({"part": part[None]})["change"][0]
+            change = planes(from_cells(pixels(change)))
             painted = seen.part.replaced(painted, warped, change, seen.box)
         return painted
 
@@ -175,6 +174,6 @@ class GeneratedRenderer:
         return found[1]
 
 
-def _planes(picture: U8) -> U8:
-    """Return uint8 (1, 3, S, S) of a picture (S, S, 3)."""
-    return np.asarray(np.stack(cv2.split(picture))[None], np.uint8)
+def _changed(picture: U8, change: F32) -> U8:
+    """Return ``picture`` (h, w, c) with ``change`` added, rounded and bounded, in one pass."""
+    return np.asarray(cv2.add(picture, np.ascontiguousarray(change), dtype=cv2.CV_8U), np.uint8)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from talkcodec import weights
+from talkcodec.render.cells import planes
 from talkcodec.render.engine import EngineName, Precision
 from talkcodec.types import U8
 
@@ -44,8 +45,7 @@ class Restorer:
         return out
 
     def _run(self, picture: U8) -> U8:
-        planes = np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
-        found = self._engine.run({"picture": planes})["restored"][0]
+        found = self._engine.run({"picture": planes(picture)[None]})["restored"][0]
         return np.ascontiguousarray(
             np.rint(np.clip(found, 0, 255)).astype(np.uint8).transpose(1, 2, 0)
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from talkcodec.render.cells import planes
 from talkcodec.render.closeup import MOUTH_PART, PARTS, Part, shrunk
 from talkcodec.render.drive import DRIVE_SIDE, drive
 from talkcodec.render.field import FIELD_SIDE
@@ -98,7 +99,7 @@ def stage(
         flow.ground.outside,
         np.asarray(small, np.uint8),
         drive(target.landmarks),
-        np.stack([*cv2.split(coarse), distance]),
+        planes(np.asarray(cv2.merge([*cv2.split(coarse), distance]), np.float32)),
         tuple(_seen(part, canvas, target, views, told or told_by) for part in parts),
     )
 

@@ -19,6 +19,7 @@ from talkcodec.motion.landmarks import (
     LIPS_OUTER,
     RIGHT_EYE,
 )
+from talkcodec.render.cells import pixels
 from talkcodec.render.closeup import EYES_PART, MOUTH_PART, Part, window
 from talkcodec.types import F64, U8
 
@@ -58,7 +59,7 @@ def test_the_network_takes_what_is_cut(part: Part) -> None:
     assert (part.width, part.height) == {"mouth": MOUTH_SIZE, "eyes": EYES_SIZE}[part.name]
     assert planes.shape == (PLANES, part.height, part.width)
     assert planes.dtype == np.uint8
-    assert planes.flags["C_CONTIGUOUS"]
+    assert pixels(planes).flags["C_CONTIGUOUS"]
     # The opening lies within the lips, irises within the lids.
     inner, outer = planes[3:5] if part is MOUTH_PART else planes[4:2:-1]
     assert (outer >= inner).all()

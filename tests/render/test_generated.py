@@ -17,7 +17,6 @@ import torch
 from talkcodec import weights
 from talkcodec.errors import InputError
 from talkcodec.media.sources import Track, portrait_picture
-from talkcodec.models.generator import shuffled_conv
 from talkcodec.motion.fit import fit_identity, fit_state, neutral_shape
 from talkcodec.render.engine import EngineName
 from talkcodec.render.engine.torch import load_network
@@ -72,9 +71,9 @@ def test_what_is_painted_lies_in_memory_as_pictures_do() -> None:
         name: random.integers(0, 256, shape).astype(engines[0].signature.types[name])
         for name, shape in engines[0].inputs.items()
     }
-    one, other = (engine.run(inputs)["painted"] for engine in engines)
+    one, other = (engine.run(inputs)["change"] for engine in engines)
     assert one.transpose(0, 2, 3, 1).flags["C_CONTIGUOUS"]
-    assert one.shape == other.shape == engines[0].outputs["painted"]
+    assert one.shape == other.shape == engines[0].outputs["change"]
     np.testing.assert_allclose(one, other, atol=0.05)
     for engine in engines:
         engine.close()
@@ -169,10 +168,3 @@ def test_renderers_are_opened_by_name() -> None:
         made.close()
     with pytest.raises(InputError, match=r"^expected a renderer of auto, generated, geometric"):
         open_renderer("magic")  # type: ignore[arg-type]
-
-
-def test_a_convolution_may_be_computed_before_the_shuffle() -> None:
-    conv = torch.nn.Conv2d(4, 3, 3, padding=1)
-    picture = torch.randn(2, 16, 7, 9, generator=torch.Generator().manual_seed(0))
-    wanted = conv(torch.nn.functional.pixel_shuffle(picture, 2))
-    assert torch.allclose(shuffled_conv(picture, conv), wanted, atol=1e-5)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from talkcodec.models.blocks import to_cells
 from talkcodec.render.closeup import EYES_PART, MOUTH_PART, Part
 from tests.training.tiny import make_store, moved
 from training.coded import CodedStore, code, restore
@@ -99,7 +100,7 @@ def test_it_learns_a_batch_and_begins_with_the_picture_as_it_is(folder: Path, pa
     networks = task.networks()
     task.attach(networks)
     batch = draw(task)
-    assert networks[part.name](batch["part"]).abs().mean() < 1
+    assert networks[part.name](to_cells(batch["part"])).abs().mean() < 1
     optimiser = torch.optim.AdamW(networks[part.name].parameters(), 3e-3)
     losses = []
     for step in range(20):
@@ -117,8 +118,8 @@ def test_validation_repeats_itself_and_no_change_scores_one(folder: Path, part: 
     task = build(folder, part)
 
     class Nothing(torch.nn.Module):
-        def forward(self, planes: torch.Tensor) -> torch.Tensor:
-            return torch.zeros_like(planes[:, :3])
+        def forward(self, cells: torch.Tensor) -> torch.Tensor:
+            return torch.zeros_like(cells[:, :12])
 
     one, two = task.validate(Nothing()), task.validate(Nothing())
     assert one == two

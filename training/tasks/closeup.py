@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from talkcodec.models.blocks import from_cells, to_cells
 from talkcodec.models.closeup import CloseupNet, EyesNet, MouthNet
 from talkcodec.motion.landmarks import (
     IRISES,
@@ -197,7 +198,8 @@ def _drawn(network: nn.Module, part: Tensor) -> Tensor:
     """Return the crops (B, 3, H, W) as they will be seen, in 0 to 255."""
     height, width = part.shape[-2:]
     weight = torch.tensor(window(width, height), device=part.device)
-    drawn: Tensor = part[:, :3].float() + network(part).float() * weight
+    change = from_cells(network(to_cells(part)).float())
+    drawn: Tensor = part[:, :3].float() + change * weight
     return drawn.clamp(0, 255)
 
 

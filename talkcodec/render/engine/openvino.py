@@ -12,7 +12,6 @@ module has decided for itself.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from functools import cache
 from typing import Any, cast
 
@@ -43,19 +42,14 @@ class OpenVinoEngine:
         try:
             network = _core().read_model(model=model)
             self.signature = Signature.make(map(_port, network.inputs), map(_port, network.outputs))
-            pictures = {name for name, shape in self.outputs.items() if _is_picture(shape)}
-            network = _channels_last(network, pictures)
+            network = _channels_last(network, self.signature)
             self._compiled = _core().compile_model(network, _DEVICE, options)
         except RuntimeError as error:
             raise WeightsError(f"expected an ONNX model, found: {_last_line(error)}") from None
         self._request: Any = self._compiled.create_infer_request()
         count = len(self.signature.inputs), len(self.signature.outputs)
-        self._in = [self._request.get_input_tensor(i).data for i in range(count[0])]
-        out = [self._request.get_output_tensor(i).data for i in range(count[1])]
-        self._out: list[Array] = [
-            memory.transpose(0, 3, 1, 2) if name in pictures else memory
-            for name, memory in zip(self.signature.outputs, out, strict=True)
-        ]
+        self._in = [_view(self._request.get_input_tensor(i).data) for i in range(count[0])]
+        self._out = [_view(self._request.get_output_tensor(i).data) for i in range(count[1])]
         self.run(self.signature.zeros())
 
     @property
@@ -83,21 +77,28 @@ class OpenVinoEngine:
 
 
 def _is_picture(shape: Shape) -> bool:
-    return len(shape) == 4 and shape[1] == 3
+    return len(shape) == 4
 
 
-def _channels_last(network: Any, outputs: Iterable[str]) -> Any:
-    """Return ``network`` with the channels of ``outputs`` last in memory.
+def _channels_last(network: Any, signature: Signature) -> Any:
+    """Return ``network`` with the channels of pictures, inputs and outputs, last in memory.
 
-    So convolutions leave them on processors, and so pictures are wanted: nobody has to turn them.
+    So convolutions want and leave them on processors, and so OpenCV does: nobody has to turn them.
     """
     from openvino.preprocess import PrePostProcessor
 
     steps = PrePostProcessor(network)
-    for name in outputs:
-        steps.output(name).model().set_layout("NCHW")
-        steps.output(name).tensor().set_layout("NHWC")
+    ends = [(steps.input, signature.inputs), (steps.output, signature.outputs)]
+    for end, shapes in ends:
+        for name in (name for name, shape in shapes.items() if _is_picture(shape)):
+            end(name).model().set_layout("NCHW")
+            end(name).tensor().set_layout("NHWC")
     return steps.build()
+
+
+def _view(memory: Array) -> Array:
+    """Return an engine's memory in the order of axes that callers know."""
+    return memory.transpose(0, 3, 1, 2) if _is_picture(memory.shape) else memory
 
 
 def has_bf16() -> bool:
