@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 
 from talkcodec.render.field import pixel_grid
+from talkcodec.render.raster import paint
 from talkcodec.types import CANVAS, F32, F64, I32
-
-_SHIFT = 4  # sub-pixel bits of OpenCV's polygon filler
 
 
 @dataclass(frozen=True)
@@ -56,18 +54,12 @@ def rasterise(topology: Topology, landmarks: F64, side: int) -> I32:
     ``landmarks``: (478, 3) in canvas units. Triangles that face away are skipped and the rest
     painted from far to near, so a turned head hides its far cheek behind the nose.
     """
-    points = landmarks[:, :2] * (side / CANVAS) - 0.5
-    fixed = np.clip(np.rint(points * (1 << _SHIFT)), -32768, 32767).astype(np.int32)
-    (ax, bx, cx), (ay, by, cy) = topology.corners(points)
-    facing = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    x, y = topology.corners(landmarks[:, :2] * (side / CANVAS) - 0.5)
+    facing = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
     depth = landmarks[:, 2][topology.triangles].mean(1)
     order = np.argsort(-depth, kind="stable")
     order = order[facing[order] > 0]
-    ids = np.full((side, side), -1, np.int32)
-    for index, polygon in zip(order.tolist(), fixed[topology.triangles[order]], strict=True):
-        # By position: reading names takes OpenCV a third as long as filling so small a triangle.
-        cv2.fillConvexPoly(ids, polygon, index, cv2.LINE_8, _SHIFT)
-    return ids
+    return paint(np.take(x, order, axis=1), np.take(y, order, axis=1), order.astype(np.int32), side)
 
 
 def affine_maps(topology: Topology, target: F64, source: F64) -> F32:
