@@ -24,7 +24,7 @@ from talkcodec.motion.landmarks import (
     LIPS_INNER,
     LIPS_OUTER,
 )
-from talkcodec.render.cells import planes
+from talkcodec.render.cells import pixels, planes
 from talkcodec.render.drive import eyes, polygons
 from talkcodec.render.field import layered
 from talkcodec.types import CANVAS, F32, F64, U8
@@ -109,17 +109,14 @@ class Part:
             return painted
         to_picture[:, 2] -= (left, top)
         weight = window(self.width, self.height)
-        moved = np.moveaxis(change, 0, -1) * layered(weight, 3)
-        layers = cv2.merge([np.ascontiguousarray(moved), weight])
+        layers = cv2.merge([pixels(change) * layered(weight, 3), weight])
         layers = cv2.warpAffine(layers, to_picture, (right - left, bottom - top))
-        *changes, blended = cv2.split(layers)
         out, place = painted.copy(), np.s_[top:bottom, left:right]
-        before, mixed = painted[place].astype(np.float32), warped[place].astype(np.float32)
-        mixed -= before
-        mixed *= layered(np.asarray(blended, np.float32), 3)
-        mixed += before
-        mixed += cv2.merge(changes)
-        out[place] = np.clip(np.rint(mixed), 0, 255)
+        before, blended = painted[place], np.asarray(cv2.extractChannel(layers, 3), np.float32)
+        mixed = cv2.subtract(warped[place], before, dtype=cv2.CV_32F)
+        mixed *= layered(blended, 3)
+        mixed += cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)
+        out[place] = cv2.add(before, mixed, dtype=cv2.CV_8U)
         return out
 
 
