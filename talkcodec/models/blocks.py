@@ -59,19 +59,23 @@ def picture_input(picture: Tensor) -> Tensor:
 
 def to_cells(picture: Tensor) -> Tensor:
     """Return the cells (B, 4 C, h, w) of pictures (B, C, 2 h, 2 w)."""
-    pixels = picture.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
-    return pixels.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
+    batch, count, height, width = picture.shape
+    pixels = picture.reshape(batch, count, height // 2, 2, width // 2, 2)
+    return pixels.permute(0, 3, 5, 1, 2, 4).reshape(batch, 4 * count, height // 2, width // 2)
 
 
 def from_cells(cells: Tensor) -> Tensor:
     """Return the pictures (B, C, 2 h, 2 w) of cells (B, 4 C, h, w)."""
-    pixels = cells.unflatten(1, (2, 2, -1))
-    return pixels.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)
+    batch, count, height, width = cells.shape
+    pixels = cells.reshape(batch, 2, 2, count // 4, height, width)
+    return pixels.permute(0, 3, 4, 1, 5, 2).reshape(batch, count // 4, 2 * height, 2 * width)
 
 
 def for_cells(weight: Tensor) -> Tensor:
     """Return for cells a kernel (D, 4 C, k, k) for what ``pixel_unshuffle`` gives."""
-    return weight.unflatten(1, (-1, 2, 2)).permute(0, 2, 3, 1, 4, 5).flatten(1, 3)
+    outputs, inputs, *size = weight.shape
+    apart = weight.reshape(outputs, inputs // 4, 2, 2, *size)
+    return apart.permute(0, 2, 3, 1, 4, 5).reshape(weight.shape)
 
 
 def shuffled_conv(x: Tensor, conv: nn.Conv2d) -> Tensor:

@@ -113,9 +113,9 @@ class Part:
         layers = cv2.warpAffine(layers, to_picture, (right - left, bottom - top))
         out, place = painted.copy(), np.s_[top:bottom, left:right]
         before, blended = painted[place], np.asarray(cv2.extractChannel(layers, 3), np.float32)
-        mixed = cv2.subtract(warped[place], before, dtype=cv2.CV_32F)
+        mixed = np.asarray(cv2.subtract(warped[place], before, dtype=cv2.CV_32F), np.float32)
         mixed *= layered(blended, 3)
-        mixed += cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)
+        mixed += np.asarray(cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB), np.float32)
         out[place] = cv2.add(before, mixed, dtype=cv2.CV_8U)
         return out
 

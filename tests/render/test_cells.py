@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -14,7 +17,9 @@ from talkcodec.render.cells import from_cells, planes, to_cells
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("count", [1, 3, 9])
 def test_pixels_are_where_they_should_be(dtype: type, count: int) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (10, 14, count)).astype(dtype)
+    picture: npt.NDArray[Any] = (
+        np.random.default_rng(0).integers(0, 256, (10, 14, count)).astype(dtype)
+    )
     cells = to_cells(picture)
     assert cells.shape == (5, 7, 4 * count)
     assert cells.dtype == dtype

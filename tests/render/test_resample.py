@@ -49,7 +49,7 @@ def test_flat_colours_stay_and_edges_reach_on() -> None:
 
 
 def test_every_second_pixel_of_the_copy_lies_on_one_of_the_picture() -> None:
-    smooth = cv2.GaussianBlur(portrait_picture(256), (0, 0), 3)
+    smooth = np.asarray(cv2.GaussianBlur(portrait_picture(256), (0, 0), 3), np.uint8)
     fine = enlarged(smooth)
     assert fine.shape == (511, 511, 4)
     assert np.abs(fine[::2, ::2, :3].astype(int) - smooth).max() <= 2
