@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ from talkcodec.render.field import (
     whole_flow,
 )
 from talkcodec.render.layer import bent, outside_weight
-from talkcodec.render.mend import TEAR, box_of, harm, lent, smoothed
+from talkcodec.render.mend import TEAR, harm, lent, smoothed, taken
 from talkcodec.render.mesh import Topology, displacement, face_flow, rasterise
 from talkcodec.render.patches import (
     MOUTH,
@@ -205,7 +205,7 @@ class GeometricRenderer:
         flow: Flow,
     ) -> U8:
         """Replace what the warp tears: by what the nearest other reference shows, if it does."""
-        ground, side = flow.ground, picture.shape[0]
+        ground = flow.ground
         harmed = harm(flow.field, ground.inside)
         if harmed is None:
             return picture
@@ -214,15 +214,8 @@ class GeometricRenderer:
         loan = None if field is None else lent(harmed, ground.inside, field)
         if other is None or field is None or loan is None:
             return smoothed(picture, harmed == TEAR)
-        size = (side, side)
-        weight = np.asarray(
-            cv2.resize(loan.weight, size, interpolation=cv2.INTER_LINEAR), np.float32
-        )
-        box = box_of(weight)
-        part, whole = picture[box], picture.copy()
-        shown = resample(other.fine, field, box).astype(np.float32)
-        whole[box] = np.rint(part + layered(weight[box], 3) * (shown - part))
-        return smoothed(whole, loan.left)
+        lend = partial(resample, other.fine, field)
+        return smoothed(taken(picture, loan, lend), loan.left)
 
     def _patch(
         self, picture: U8, region: Region, target: Target, source: ReferenceView, flow: Flow

@@ -9,6 +9,7 @@ the eye less than a streak.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +18,9 @@ import numpy as np
 from talkcodec.render.field import extend, layered
 from talkcodec.render.measure import TORN, kept
 from talkcodec.types import F32, U8, Bool
+
+#: Rows and columns of a picture.
+Box = tuple[slice, slice]
 
 #: Share of a picture below which tears are let be.
 _LEAST = 0.001
@@ -32,6 +36,9 @@ _STRAINED = 1.6
 #: it fades in, both in cells of the flow: what is beside a tear is stretched too.
 _BEYOND, _FADE = 1, 2.0
 
+#: Difference of two pictures of a place, in 8-bit steps, from which on they do not show the same.
+_UNLIKE = 40.0
+
 #: How much a place suffers: what is strained another reference may lend, what is torn is replaced.
 STRAINED, TEAR = 1, 2
 
@@ -39,10 +46,12 @@ STRAINED, TEAR = 1, 2
 @dataclass(frozen=True, slots=True)
 class Loan:
     """What another reference lends. ``weight``: float32 (n, n), 1 where its picture is shown;
-    ``left``: bool (n, n), where both are torn.
+    ``needed``: likewise, where it is shown however it differs; ``left``: bool (n, n), where both
+    are torn.
     """
 
     weight: F32
+    needed: F32
     left: Bool
 
 
@@ -82,8 +91,34 @@ def lent(harmed: U8, inside: Bool, other: F32) -> Loan | None:
     kernel = np.ones((2 * _BEYOND + 1, 2 * _BEYOND + 1), np.uint8)
     wide = cv2.dilate(better.view(np.uint8), kernel) > 0
     wanted = np.where((bad > 0) | inside, better, wide)
+    torn = harmed == TEAR
     weight = cv2.GaussianBlur(wanted.astype(np.float32), (0, 0), _FADE)
-    return Loan(np.asarray(weight, np.float32), (harmed == TEAR) & (bad == TEAR))
+    needed = cv2.GaussianBlur(cv2.dilate(torn.astype(np.float32), kernel), (0, 0), _FADE)
+    return Loan(
+        np.asarray(weight, np.float32), np.asarray(needed, np.float32), torn & (bad == TEAR)
+    )
+
+
+def taken(picture: U8, loan: Loan, draw: Callable[[Box], U8]) -> U8:
+    """Return ``picture`` (S, S, 3) with what is lent; ``draw`` gives it within a box.
+
+    Where two pictures of a place that is not torn differ much, one of them shows hair and the other
+    the wall, and nobody knows which is right: a seam would only be added.
+    """
+    size = picture.shape[1::-1]
+    weight, needed = (
+        np.asarray(cv2.resize(map_, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        for map_ in (loan.weight, loan.needed)
+    )
+    box = box_of(weight)
+    part, other = picture[box], draw(box)
+    apart = cv2.transform(cv2.absdiff(part, other).astype(np.float32), np.full((1, 3), 1 / 3))
+    unlike = cv2.GaussianBlur(apart, (0, 0), size[0] / 64)
+    alike = np.clip(3 - unlike * np.float32(3 / _UNLIKE), 0, 1)
+    share = weight[box] * np.maximum(alike, np.minimum(needed[box] * 1.5, 1))
+    out = picture.copy()
+    out[box] = np.rint(part + layered(share, 3) * (other.astype(np.float32) - part))
+    return out
 
 
 def _enough(marked: U8 | Bool) -> bool:
@@ -110,7 +145,7 @@ def smoothed(picture: U8, marked: Bool) -> U8:
     return out
 
 
-def box_of(weight: F32) -> tuple[slice, slice]:
+def box_of(weight: F32) -> Box:
     """Return the smallest box outside which ``weight`` (S, S) is 0."""
     left, top, width, height = cv2.boundingRect((weight > 0).view(np.uint8))
     return np.s_[top : top + height, left : left + width]

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from talkcodec.render.mend import STRAINED, TEAR, harm, lent, smoothed, strain
+from talkcodec.render.mend import STRAINED, TEAR, Loan, harm, lent, smoothed, strain, taken
 from talkcodec.render.resample import enlarged, resample
 from talkcodec.types import F32, U8, Bool
 
@@ -130,3 +130,18 @@ def test_of_the_face_only_what_is_harmed_is_lent() -> None:
     loans = [lent(torn, face, np.zeros_like(pulled())) for face in (inside, NOWHERE)]
     within, free = (loan.weight[:, inside[0]].sum() for loan in loans if loan is not None)
     assert within < free
+
+
+def test_what_is_not_torn_is_lent_only_by_a_picture_that_is_like_it() -> None:
+    weight, needed = np.zeros((128, 128), np.float32), np.zeros((128, 128), np.float32)
+    weight[20:40, 20:100] = 1
+    needed[20:40, 60:100] = 1  # torn there
+    loan = Loan(weight, needed, NOWHERE)
+    grey = np.full((256, 256, 3), 100, np.uint8)
+    for level, lent_where_not_torn in ((115, True), (180, False)):
+        other = np.full((256, 256, 3), level, np.uint8)
+        out = taken(grey, loan, other.__getitem__)
+        assert (out[48:72, 130:190] == level).all()
+        assert (out[48:72, 50:100] == (level if lent_where_not_torn else 100)).all()
+        assert (out[100:] == 100).all()
+        assert (grey == 100).all()
