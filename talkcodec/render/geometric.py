@@ -209,13 +209,19 @@ class GeometricRenderer:
         harmed = harm(flow.field, ground.inside)
         if harmed is None:
             return picture
-        other = nearest(target, [view for view in bank if view is not primary])
+        other = self._lender(target, primary, bank)
         field = None if other is None else self._unbent(target, other, ground)
         loan = None if field is None else lent(harmed, ground.inside, field)
         if other is None or field is None or loan is None:
             return smoothed(picture, harmed == TEAR)
         lend = partial(resample, other.fine, field)
         return smoothed(taken(picture, loan, lend), loan.left)
+
+    def _lender(
+        self, target: Target, primary: ReferenceView, bank: Sequence[ReferenceView]
+    ) -> ReferenceView | None:
+        """Return the reference that may show what the warp from ``primary`` tears, if any."""
+        return nearest(target, [view for view in bank if view is not primary])
 
     def _patch(
         self, picture: U8, region: Region, target: Target, source: ReferenceView, flow: Flow

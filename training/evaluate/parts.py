@@ -30,7 +30,7 @@ from talkcodec.metrics.base import Clip, Metric
 from talkcodec.metrics.dists import Dists
 from talkcodec.metrics.lpips import Lpips
 from talkcodec.render.generated import GeneratedRenderer
-from talkcodec.render.geometric import Flow, GeometricRenderer, ReferenceView, Target
+from talkcodec.render.geometric import GeometricRenderer, ReferenceView, Target
 from talkcodec.render.staging import Staged
 from talkcodec.types import F32, U8
 from training.corpus import clips
@@ -57,16 +57,10 @@ EVERY = 5
 class Unlending(GeometricRenderer):
     """References keep to themselves, but for mouth and eyes."""
 
-    def _mended(
-        self,
-        picture: U8,
-        target: Target,
-        primary: ReferenceView,
-        bank: Sequence[ReferenceView],
-        flow: Flow,
-    ) -> U8:
-        del bank
-        return super()._mended(picture, target, primary, (), flow)
+    def _lender(
+        self, target: Target, primary: ReferenceView, bank: Sequence[ReferenceView]
+    ) -> None:
+        del target, primary, bank
 
 
 class Partial(GeneratedRenderer):
