@@ -15,7 +15,8 @@ from talkcodec.bitstream import FlowLayer
 from talkcodec.entropy import TableSet
 from talkcodec.reference.bank import BankedReference
 from talkcodec.render.field import layered
-from talkcodec.render.geometric import FLOW_SIDE, Flow, Layer, ReferenceView, Target
+from talkcodec.render.geometric import Flow, Layer, ReferenceView, Target
+from talkcodec.render.ground import FLOW_SIDE
 from talkcodec.render.layer import (
     AFFINE,
     fit_layer,
@@ -140,7 +141,7 @@ class Analyst:
             view = self._scene.view(reference.sequence)
             flow = self._scene.renderer.flow(target, view)
             tried.append((reference, flow.field))
-            verdict = self._verdict(sample, reference, flow.field, flow.ground.inside)
+            verdict = self._verdict(sample, reference, flow.field, flow.ground.cover.inside)
             if best is None or verdict.cost < best[0].cost:
                 best = verdict, reference, flow
         if best is None:
@@ -195,7 +196,7 @@ class Analyst:
 
         def with_layer(mode: int, values: I32 | F32) -> Verdict:
             bent = flow.field + layer_flow(mode, values, FLOW_SIDE) * weight
-            return self._verdict(sample, reference, bent, flow.ground.inside)
+            return self._verdict(sample, reference, bent, flow.ground.cover.inside)
 
         held = self._memory.in_force(reference.sequence, start)
         best: FlowLayer | None = None

@@ -126,26 +126,56 @@ def rim_depth(target: F64, side: int) -> F32:
     return _resized(filled, (side, side), cv2.INTER_LINEAR)[..., 0]
 
 
+@dataclass(frozen=True, slots=True)
+class Surround:
+    """What the flow around a face depends on of the target alone, for flows to all references.
+
+    ``covered``: float32 (64, 64), which part of each cell the face covers. ``distance`` and
+    ``depth``: float32 (64, 64), of ``rim_distance`` and ``rim_depth``. ``soft``: float32
+    (n, n, 2), how much of the face's own flow is left: over a few pixels it turns into what is
+    around it, so that no seam shows where the mesh ends.
+    """
+
+    covered: F32
+    distance: F32
+    depth: F32
+    soft: F32
+
+    @classmethod
+    def of(cls, target: F64, inside: Bool) -> Surround:
+        """Return that of ``target``, landmarks (478, 3); ``inside``: its face, bool (n, n)."""
+        face, coarse = inside.astype(np.uint8), (FIELD_SIDE, FIELD_SIDE)
+        core = cv2.erode(face, np.ones((3, 3), np.uint8)).astype(np.float32)
+        return cls(
+            np.asarray(
+                cv2.resize(face.astype(np.float32), coarse, interpolation=cv2.INTER_AREA),
+                np.float32,
+            ),
+            rim_distance(target, FIELD_SIDE),
+            rim_depth(target, FIELD_SIDE),
+            layered(np.asarray(cv2.GaussianBlur(core, (5, 5), 0) * inside, np.float32)),
+        )
+
+
 def head_flow(
     target: F64,
     source: F64,
-    distance: F32,
+    around: Surround,
     rigidity: F64 | None = None,
     config: FieldConfig = _DEFAULT,
 ) -> F32:
-    """Return the flow of the head as a rigid body in space: (n, n, 2), canvas units.
+    """Return the flow of the head as a rigid body in space: (64, 64, 2), canvas units.
 
-    ``distance``: ``rim_distance`` (n, n). The pose is fitted to the landmarks (478, 3), weighted by
-    ``rigidity`` (478,), for a jaw that drops moves no hair. Outwards from the oval, whose own depth
-    is known, the head recedes: where it turns, hair and ears lag behind the face, or move against
-    it.
+    The pose is fitted to the landmarks (478, 3), weighted by ``rigidity`` (478,), for a jaw that
+    drops moves no hair. Outwards from the oval, whose own depth is known, the head recedes: where
+    it turns, hair and ears lag behind the face, or move against it.
     """
-    side = distance.shape[0]
+    side = around.distance.shape[0]
     weights = np.ones(len(target)) if rigidity is None else rigidity
     scale, rotation, shift = fit_pose(target, source, weights)
     back = np.float32(config.recedes * np.ptp(target[list(OVAL), 1]))
     until = np.float32(config.recedes_until)
-    deep = rim_depth(target, side) + back * np.minimum(distance, until)
+    deep = around.depth + back * np.minimum(around.distance, until)
     at = (np.arange(side, dtype=np.float32) + 0.5) * np.float32(CANVAS / side)
     turn = np.asarray(scale * rotation[:2] - np.eye(2, 3), np.float32)
     planes = [
@@ -170,8 +200,7 @@ def fade_end(target: F64, source: F64, config: FieldConfig = _DEFAULT) -> float:
 
 def whole_flow(
     face: F32,
-    inside: Bool,
-    distance: F32,
+    around: Surround,
     target: F64,
     source: F64,
     rigidity: F64 | None = None,
@@ -179,22 +208,18 @@ def whole_flow(
 ) -> F32:
     """Return the flow of the whole picture (n, n, 2) from the flow inside the face.
 
-    ``face``: float32 (n, n, 2), canvas units; ``inside``: where it is known. ``distance``:
-    ``rim_distance`` of the target at ``FIELD_SIDE``: the extension is computed on a coarser grid,
-    for it is smooth. ``rigidity``: weights of the landmarks where the head's pose is fitted.
+    ``face``: float32 (n, n, 2), canvas units, 0 where it is not known. ``around``: of the target:
+    the extension is computed on its coarser grid, for it is smooth. ``rigidity``: weights of the
+    landmarks where the head's pose is fitted.
     """
     side, coarse = face.shape[0], (FIELD_SIDE, FIELD_SIDE)
-    known = cv2.resize(inside.astype(np.float32), coarse, interpolation=cv2.INTER_AREA)
     total = cv2.resize(face, coarse, interpolation=cv2.INTER_AREA)
-    mean = np.asarray(total / layered(np.maximum(known, 1e-6)), np.float32)
-    head = head_flow(target, source, distance, rigidity, config)
-    near = layered(np.clip(1 - distance / np.float32(config.near), 0, 1))
-    outside = near * extend(mean, known > 0.5) + (1 - near) * head
+    mean = np.asarray(total / layered(np.maximum(around.covered, 1e-6)), np.float32)
+    head = head_flow(target, source, around, rigidity, config)
+    near = layered(np.clip(1 - around.distance / np.float32(config.near), 0, 1))
+    outside = near * extend(mean, around.covered > 0.5) + (1 - near) * head
     start, end = config.fade[0], fade_end(target, source, config)
-    fade = np.clip((end - distance) / np.float32(end - start), 0, 1)
+    fade = np.clip((end - around.distance) / np.float32(end - start), 0, 1)
     fade = layered(fade * fade * (3 - 2 * fade))
     spread = cv2.resize(outside * fade, (side, side), interpolation=cv2.INTER_LINEAR)
-    # Feather over a few pixels so that no seam shows where the mesh ends.
-    core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
-    soft = layered(np.asarray(cv2.GaussianBlur(core, (5, 5), 0) * inside, np.float32))
-    return np.asarray(soft * face + (1 - soft) * spread, np.float32)
+    return np.asarray(around.soft * face + (1 - around.soft) * spread, np.float32)

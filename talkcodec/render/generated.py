@@ -25,13 +25,13 @@ from talkcodec.render.engine import EngineName, Precision
 from talkcodec.render.engine.signature import Arrays
 from talkcodec.render.field import FieldConfig, layered
 from talkcodec.render.geometric import (
-    FLOW_SIDE,
     Flow,
     GeometricRenderer,
     Layer,
     ReferenceView,
     Target,
 )
+from talkcodec.render.ground import FLOW_SIDE
 from talkcodec.render.mesh import Topology
 from talkcodec.render.resample import resample
 from talkcodec.render.restore import Restorer

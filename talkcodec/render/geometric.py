@@ -17,16 +17,11 @@ import numpy as np
 
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.motion.shape import ShapeModel, look, turned
-from talkcodec.render.field import (
-    FIELD_SIDE,
-    FieldConfig,
-    layered,
-    rim_distance,
-    whole_flow,
-)
-from talkcodec.render.layer import bent, outside_weight
+from talkcodec.render.field import FieldConfig
+from talkcodec.render.ground import Ground
+from talkcodec.render.layer import bent
 from talkcodec.render.mend import TEAR, harm, lent, smoothed, taken
-from talkcodec.render.mesh import Topology, displacement, face_flow, rasterise
+from talkcodec.render.mesh import Topology
 from talkcodec.render.patches import (
     MOUTH,
     REGIONS,
@@ -38,10 +33,7 @@ from talkcodec.render.patches import (
     shape_distance,
 )
 from talkcodec.render.resample import enlarged, resample
-from talkcodec.types import CANVAS, F32, F64, I32, U8, Bool
-
-#: Side of the grid on which flow is computed; flow is smooth, pictures are not.
-FLOW_SIDE = 128
+from talkcodec.types import F32, F64, U8
 
 #: Mode and values (float32, in layer steps) of a residual flow: ``talkcodec.render.layer``.
 Layer = tuple[int, F32]
@@ -97,28 +89,6 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What the flows from one target to all references share.
-
-    ``triangle``: int32 (128, 128), of the mesh, under each pixel; ``inside``: bool (128, 128), the
-    face. ``distance``: float32 (64, 64), ``rim_distance``; ``outside``: float32 (128, 128), where
-    flow may be corrected: ``outside_weight``.
-    """
-
-    triangle: I32
-    inside: Bool
-    distance: F32
-    outside: F32
-
-    @classmethod
-    def of(cls, target: Target, topology: Topology) -> Ground:
-        triangle = rasterise(topology, target.landmarks, FLOW_SIDE)
-        distance = rim_distance(target.landmarks, FIELD_SIDE)
-        outside = outside_weight(target.landmarks, FLOW_SIDE)
-        return cls(triangle, triangle >= 0, distance, outside)
-
-
-@dataclass(frozen=True, slots=True)
 class Flow:
     """Backward flow to one reference. ``field``: float32 (n, n, 2), canvas units."""
 
@@ -150,19 +120,15 @@ class GeometricRenderer:
             if landmarks is reference.landmarks and bends is layers:
                 return flow
             ground = flow.ground
-        ground = ground or Ground.of(target, self.topology)
-        whole = self._unbent(target, reference, ground)
+        ground = ground or Ground.of(target.landmarks, self.topology)
+        whole = self._unbent(ground, reference)
         flow = Flow(bent(whole, layers, ground.outside), ground)
         self._last = target, reference.landmarks, layers, flow
         return flow
 
-    def _unbent(self, target: Target, reference: ReferenceView, ground: Ground) -> F32:
-        """Return the flow (128, 128, 2) from ``target`` to ``reference``, without a layer."""
-        ends = target.landmarks, reference.landmarks
-        face = face_flow(self.topology, *ends, ground.triangle)
-        return whole_flow(
-            face, ground.inside, ground.distance, *ends, self.model.rigidity, self.beyond
-        )
+    def _unbent(self, ground: Ground, reference: ReferenceView) -> F32:
+        """Return the flow (128, 128, 2) to ``reference``, without a layer."""
+        return ground.flow(reference.landmarks, self.model.rigidity, self.beyond)
 
     def render(
         self,
@@ -206,12 +172,12 @@ class GeometricRenderer:
     ) -> U8:
         """Replace what the warp tears: by what the nearest other reference shows, if it does."""
         ground = flow.ground
-        harmed = harm(flow.field, ground.inside)
+        harmed = harm(flow.field, ground.cover.inside)
         if harmed is None:
             return picture
         other = self._lender(target, primary, bank)
-        field = None if other is None else self._unbent(target, other, ground)
-        loan = None if field is None else lent(harmed, ground.inside, field)
+        field = None if other is None else self._unbent(ground, other)
+        loan = None if field is None else lent(harmed, ground.cover.inside, field)
         if other is None or field is None or loan is None:
             return smoothed(picture, harmed == TEAR)
         lend = partial(resample, other.fine, field)
@@ -231,21 +197,9 @@ class GeometricRenderer:
         mask, box = region_mask(region, target.landmarks, side)
         if min(mask.shape) < 4:
             return picture
-        rows, columns = box
-        cell = FLOW_SIDE / side
-        top, bottom = int(rows.start * cell), int(np.ceil(rows.stop * cell))
-        left, right = int(columns.start * cell), int(np.ceil(columns.stop * cell))
-        ids = flow.ground.triangle[top:bottom, left:right]
-        unit = np.float32(CANVAS / FLOW_SIDE)
-        x = (np.arange(left, right, dtype=np.float32) + 0.5)[None, :] * unit
-        y = (np.arange(top, bottom, dtype=np.float32) + 0.5)[:, None] * unit
-        ends = target.landmarks, source.landmarks
-        local = displacement(self.topology, *ends, np.maximum(ids, 0), x, y)
-        known = np.zeros((FLOW_SIDE, FLOW_SIDE), np.float32)
-        known[top:bottom, left:right] = ids >= 0
-        whole = np.zeros((FLOW_SIDE, FLOW_SIDE, 2), np.float32)
-        whole[top:bottom, left:right] = local * layered(known[top:bottom, left:right])
-        patch = resample(source.fine, whole, box)
+        face = flow.ground.cover.flow(target.landmarks, source.landmarks)
+        known = flow.ground.cover.inside.astype(np.float32)
+        patch = resample(source.fine, face, box)
         inside = cv2.resize(known, (side, side), interpolation=cv2.INTER_LINEAR)[box]
         out = picture.copy()
         out[box] = blend(picture[box], patch, mask * (inside > 0.99))

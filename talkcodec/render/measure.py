@@ -61,18 +61,27 @@ def kept(flow: F32, rim: float = 6.0) -> F32:
     ``rim`` canvas units beyond the source, whose last pixels are drawn as bars.
     """
     side = flow.shape[0]
-    cell = CANVAS / side
-    x, y = cv2.split(flow)
-    (b, a), (d, c) = np.gradient(x, cell), np.gradient(y, cell)
-    a, d = 1 + a, 1 + d
-    half, area = (a * a + b * b + c * c + d * d) / 2, a * d - b * c
-    smaller = half - np.sqrt(np.maximum(half * half - area * area, 0))
-    at = (np.arange(side, dtype=np.float32) + 0.5) * np.float32(cell)
-    x, y = x + at[None, :], y + at[:, None]
-    beyond = np.maximum(np.abs(x - CANVAS / 2), np.abs(y - CANVAS / 2)) > CANVAS / 2 + rim
-    share = np.sqrt(np.maximum(smaller, 0))
-    share[(area <= 0) | beyond] = 0
-    return np.asarray(share, np.float32)
+    unit = np.float32(side / CANVAS)
+    x, y = flow[..., 0] * unit, flow[..., 1] * unit
+    a, b, c, d = _slope(x, 1) + 1, _slope(x, 0), _slope(y, 1), _slope(y, 0) + 1
+    # The singular values of [[a, b], [c, d]] are sum and difference; it folds where that is < 0.
+    half = cv2.magnitude(a + d, b - c) - cv2.magnitude(a - d, b + c)
+    share = np.asarray(np.maximum(half / 2, 0), np.float32)
+    middle, most = np.float32(side / 2 - 0.5), (CANVAS / 2 + rim) * unit
+    at = np.arange(side, dtype=np.float32) - middle
+    share[np.abs(x + at[None, :]) > most] = 0
+    share[np.abs(y + at[:, None]) > most] = 0
+    return share
+
+
+def _slope(values: F32, axis: int) -> F32:
+    """Return ``numpy.gradient`` of ``values`` (n, n) along ``axis``, in half its time."""
+    slope = np.empty_like(values)
+    before, after = values.swapaxes(0, axis), slope.swapaxes(0, axis)
+    np.subtract(before[2:], before[:-2], out=after[1:-1])
+    after[1:-1] *= 0.5
+    after[0], after[-1] = before[1] - before[0], before[-1] - before[-2]
+    return slope
 
 
 class FlowMeter:

@@ -18,7 +18,10 @@ from safetensors.numpy import load_file
 
 from talkcodec.render.field import pixel_grid
 from talkcodec.render.raster import paint
-from talkcodec.types import CANVAS, F32, F64, I32
+from talkcodec.types import CANVAS, F32, F64, I32, Bool
+
+#: Twice the smallest area of a triangle, square canvas units: of a smaller one nothing is inverted.
+_LEAST_AREA = 1e-3
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,14 @@ class Topology:
     mouth: int
 
     @cached_property
-    def _corners(self) -> npt.NDArray[np.intp]:
+    def ends(self) -> npt.NDArray[np.intp]:
+        """The triangles as (3, T)."""
         return np.ascontiguousarray(self.triangles.T, np.intp)
 
     def corners(self, points: F64) -> F64:
         """Return where the corners of all triangles are, of ``points`` (478, 2 or 3): (2, 3, T)."""
         # By coordinates, each an array of all triangles: many times as quick as small matrices.
-        return np.asarray(np.take(points[:, :2].T, self._corners, axis=1), np.float64)
+        return np.asarray(np.take(points[:, :2].T, self.ends, axis=1), np.float64)
 
     @classmethod
     def load(cls, path: Path) -> Topology:
@@ -62,50 +66,62 @@ def rasterise(topology: Topology, landmarks: F64, side: int) -> I32:
     return paint(np.take(x, order, axis=1), np.take(y, order, axis=1), order.astype(np.int32), side)
 
 
-def affine_maps(topology: Topology, target: F64, source: F64) -> F32:
-    """Return the affine maps from target to source: float32 (2, 3, T), canvas units."""
-    (ax, bx, cx), (ay, by, cy) = topology.corners(target)
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Which pixels of a grid a face covers, and which landmarks each of them lies between.
+
+    ``inside``: bool (n, n). ``within``: the indices of those pixels in the flattened grid, (N,).
+    ``corners``: (3, N), landmarks; ``shares``: float32 (3, N), how much a pixel is of each, 0 to 1.
+    """
+
+    inside: Bool
+    within: npt.NDArray[np.intp]
+    corners: npt.NDArray[np.intp]
+    shares: F32
+
+    @classmethod
+    def of(cls, topology: Topology, landmarks: F64, side: int) -> Cover:
+        """Return the cover of a ``side``² grid by a face: ``landmarks`` (478, 3), canvas units."""
+        ids = rasterise(topology, landmarks, side).reshape(-1)
+        within = np.flatnonzero(ids >= 0)
+        at = (pixel_grid(side).reshape(-1, 2)[within] + 0.5) * (CANVAS / side)
+        triangles = np.take(ids, within)
+        shares = _shares(topology.corners(landmarks), triangles, *at.astype(np.float32).T)
+        corners = np.take(topology.ends, triangles, axis=1)
+        return cls((ids >= 0).reshape(side, side), within, corners, shares)
+
+    def flow(self, target: F64, source: F64) -> F32:
+        """Return the displacement from target pixels to the source: float32 (n, n, 2).
+
+        ``target``: of this cover; ``source``: landmarks (478, 3). Canvas units; 0 outside the face.
+        """
+        # A complex number is a place's two coordinates, gathered and weighted at once.
+        moved = np.ascontiguousarray(source[:, :2] - target[:, :2]).view(np.complex128)
+        first, second, third = np.take(moved.astype(np.complex64)[:, 0], self.corners)
+        a, b, c = self.shares
+        flow = np.zeros(self.inside.size, np.complex64)
+        flow[self.within] = a * first + b * second + c * third
+        return flow.view(np.float32).reshape(*self.inside.shape, 2)
+
+
+def _shares(corners: F64, triangles: I32, x: F32, y: F32) -> F32:
+    """Return the barycentric coordinates of points (N,) in their triangles: float32 (3, N).
+
+    ``corners``: of all triangles, (2, 3, T). A point beside a thin triangle, whose coordinates run
+    away, is taken into it: else it would be a bright dot.
+    """
+    (ax, bx, cx), (ay, by, cy) = corners
     ux, uy, vx, vy = bx - ax, by - ay, cx - ax, cy - ay
     area = ux * vy - uy * vx
-    area = np.where(np.abs(area) < 1e-3, 1e-3, area)
-    maps = np.empty((2, 3, len(area)), np.float32)
-    for row, (e, f, g) in zip(maps, topology.corners(source), strict=True):
-        first, second = f - e, g - e
-        across = (first * vy - second * uy) / area
-        down = (second * ux - first * vx) / area
-        row[0], row[1], row[2] = across, down, e - across * ax - down * ay
-    return maps
-
-
-def displacement(topology: Topology, target: F64, source: F64, ids: I32, x: F32, y: F32) -> F32:
-    """Return how far it is from target points to the source: float32 (..., 2), canvas units.
-
-    ``ids`` (...): the triangle of each point, ``x`` and ``y`` its place, broadcastable to that.
-    """
-    # One row a triangle, gathered once: its map less the identity, then its corners' limits.
-    maps = affine_maps(topology, target, source) - np.eye(2, 3, dtype=np.float32)[..., None]
-    moved = topology.corners(source[:, :2] - target[:, :2]).astype(np.float32)
-    rows = np.concatenate([maps.reshape(6, -1), moved.min(1), moved.max(1)])
-    of = np.take(np.ascontiguousarray(rows.T), ids, axis=0)
-    shift = np.empty((*ids.shape, 2), np.float32)
-    for axis in range(2):
-        across, down, fixed = (of[..., 3 * axis + k] for k in range(3))
-        # A pixel's centre may lie beside a thin triangle, where its map runs away: a bright dot.
-        far = across * x + down * y + fixed
-        np.clip(far, of[..., 6 + axis], of[..., 8 + axis], out=shift[..., axis])
-    return shift
-
-
-def face_flow(topology: Topology, target: F64, source: F64, ids: I32) -> F32:
-    """Return the displacement from target pixels to the source inside the face.
-
-    ``target``, ``source``: landmarks (478, 3). ``ids``: int32 (n, n), of ``rasterise`` for the
-    target. Returns flow float32 (n, n, 2) in canvas units, 0 outside.
-    """
-    side = ids.shape[0]
-    within = np.flatnonzero(ids >= 0)
-    at = (pixel_grid(side).reshape(-1, 2)[within] + np.float32(0.5)) * np.float32(CANVAS / side)
-    x, y = at[:, 0], at[:, 1]
-    flow = np.zeros((side * side, 2), np.float32)
-    flow[within] = displacement(topology, target, source, ids.reshape(-1)[within], x, y)
-    return flow.reshape(side, side, 2)
+    area = np.where(np.abs(area) < _LEAST_AREA, _LEAST_AREA, area)
+    # One row a triangle, gathered once: two affine maps, to the shares of the second and the third.
+    second, third = (vy / area, -vx / area), (-uy / area, ux / area)
+    rows = [*second, *third, *(-(across * ax + down * ay) for across, down in (second, third))]
+    of = np.take(np.array(rows, np.float32), triangles, axis=1)
+    shares = np.empty((3, len(x)), np.float32)
+    shares[1] = of[0] * x + of[1] * y + of[4]
+    shares[2] = of[2] * x + of[3] * y + of[5]
+    shares[0] = 1 - shares[1] - shares[2]
+    np.maximum(shares, 0, out=shares)
+    shares /= shares.sum(0)
+    return shares

@@ -89,7 +89,7 @@ def stage(
     small = cv2.resize(warped, size, interpolation=cv2.INTER_AREA)
     size = (INPUT_SIDE, INPUT_SIDE)
     coarse = cv2.resize(flow.field, size, interpolation=cv2.INTER_AREA) / np.float32(INPUT_UNIT)
-    distance = np.minimum(flow.ground.distance, 2)
+    distance = np.minimum(flow.ground.around.distance, 2)
     views = (primary, *bank)
     canvas = shrunk(warped) if parts else warped
     return Staged(

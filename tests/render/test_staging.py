@@ -121,7 +121,7 @@ def test_where_the_warp_tears_the_nearest_other_reference_shows() -> None:
     away = replace(USUAL, landmarks=VIEW.landmarks + np.array((0.0, 120.0, 0.0)))
     near, far = flat(200, VIEW.shape), replace(flat(90, VIEW.shape), landmarks=VIEW.landmarks + 9)
     drawn = RENDERER.flow(TARGET, away)
-    harmed = harm(drawn.field, drawn.ground.inside)
+    harmed = harm(drawn.field, drawn.ground.cover.inside)
     assert harmed is not None
     alone, lent = (stage(RENDERER, TARGET, away, bank).warped for bank in ((), (far, near)))
     assert alone.max() < 90  # nothing but the one reference, of 30

@@ -14,11 +14,10 @@ import numpy as np
 
 from talkcodec import weights
 from talkcodec.face.place import Place
-from talkcodec.render.field import FIELD_SIDE, rim_distance, whole_flow
-from talkcodec.render.geometric import FLOW_SIDE
-from talkcodec.render.mesh import Topology, face_flow, rasterise
+from talkcodec.render.ground import Ground
+from talkcodec.render.mesh import Topology
 from talkcodec.render.resample import enlarged, resample
-from talkcodec.types import F32, F64, U8
+from talkcodec.types import F32, U8
 
 #: A head is turned by between so many radians, and not beyond so many in all.
 _LEAST, _MOST, _END = 0.1, 0.75, 1.1
@@ -45,11 +44,8 @@ def turned(picture: U8, marks: F32, angle: float) -> tuple[U8, F32]:
     turn = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
     moved = (crop - axis) @ turn.T + axis
     target = place.to_picture(moved.astype(np.float32))
-    ends: tuple[F64, F64] = (target.astype(np.float64), marks.astype(np.float64))
-    triangles = rasterise(_topology(), ends[0], FLOW_SIDE)
-    face = face_flow(_topology(), *ends, triangles)
-    distance = rim_distance(ends[0], FIELD_SIDE)
-    return resample(enlarged(picture), whole_flow(face, triangles >= 0, distance, *ends)), target
+    ground = Ground.of(target.astype(np.float64), _topology())
+    return resample(enlarged(picture), ground.flow(marks.astype(np.float64))), target
 
 
 def turned_further(picture: U8, marks: F32, random: np.random.Generator) -> tuple[U8, F32]:
