@@ -20,7 +20,7 @@ from talkcodec.motion.shape import ShapeModel, look, turned
 from talkcodec.render.field import FieldConfig
 from talkcodec.render.ground import Ground
 from talkcodec.render.layer import bent
-from talkcodec.render.mend import TEAR, harm, lent, smoothed, taken
+from talkcodec.render.mend import LOST, harm, lent, smoothed, taken
 from talkcodec.render.mesh import Topology
 from talkcodec.render.patches import (
     MOUTH,
@@ -179,7 +179,7 @@ class GeometricRenderer:
         field = None if other is None else self._unbent(ground, other)
         loan = None if field is None else lent(harmed, ground.cover.inside, field)
         if other is None or field is None or loan is None:
-            return smoothed(picture, harmed == TEAR)
+            return smoothed(picture, harmed == LOST)
         lend = partial(resample, other.fine, field)
         return smoothed(taken(picture, loan, lend), loan.left)
 

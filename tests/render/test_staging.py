@@ -125,7 +125,7 @@ def test_where_the_warp_tears_the_nearest_other_reference_shows() -> None:
     assert harmed is not None
     alone, lent = (stage(RENDERER, TARGET, away, bank).warped for bank in ((), (far, near)))
     assert alone.max() < 90  # nothing but the one reference, of 30
-    places = cv2.resize(harmed, (256, 256), interpolation=cv2.INTER_NEAREST) == TEAR
+    places = cv2.resize(harmed, (256, 256), interpolation=cv2.INTER_NEAREST) >= TEAR
     assert lent[places].mean() > 150
     # A sender asks again for the flow that it has just drawn along: the loan has not replaced it.
     flow = RENDERER.flow(TARGET, away)
