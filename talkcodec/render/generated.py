@@ -99,8 +99,7 @@ class GeneratedRenderer:
         with self._stopwatch.stage("generate"):
             moved = self._motion.run(
                 {
-                    "picture": planes(staged.small)[None],
-                    "drive": staged.drive[None],
+                    "picture": planes(_joined(staged.small, pixels(staged.drive)))[None],
                     "flow": staged.flow[None],
                 }
             )
@@ -148,8 +147,7 @@ class GeneratedRenderer:
         side = warped.shape[0]
         cells = to_cells(shrunk(warped))
         given: Arrays = {
-            "cells": planes(cells)[None],
-            "drive": staged.drive[None],
+            "cells": planes(_joined(cells, pixels(staged.drive)))[None],
             "features": features,
         }
         change = pixels(self._painter.run(given)["change"][0])
@@ -172,6 +170,11 @@ class GeneratedRenderer:
         if found is None or found[0] is not view:
             found = self._told[part.name] = view, told_by(part, view)
         return found[1]
+
+
+def _joined(one: U8, other: U8) -> U8:
+    """Return the channels of ``one`` (h, w, c), then those of ``other`` (h, w, d)."""
+    return np.asarray(cv2.merge([one, other]), np.uint8)
 
 
 def _changed(picture: U8, change: F32) -> U8:
