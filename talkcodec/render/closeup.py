@@ -27,6 +27,7 @@ from talkcodec.motion.landmarks import (
 from talkcodec.render.cells import pixels, planes
 from talkcodec.render.drive import eyes, polygons
 from talkcodec.render.field import layered
+from talkcodec.render.mix import mixed
 from talkcodec.types import CANVAS, F32, F64, U8
 
 #: Smallest and largest width of a crop, canvas units.
@@ -112,11 +113,9 @@ class Part:
         layers = cv2.merge([pixels(change) * layered(weight, 3), weight])
         layers = cv2.warpAffine(layers, to_picture, (right - left, bottom - top))
         out, place = painted.copy(), np.s_[top:bottom, left:right]
-        before, blended = painted[place], np.asarray(cv2.extractChannel(layers, 3), np.float32)
-        mixed = np.asarray(cv2.subtract(warped[place], before, dtype=cv2.CV_32F), np.float32)
-        mixed *= layered(blended, 3)
-        mixed += np.asarray(cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB), np.float32)
-        out[place] = cv2.add(before, mixed, dtype=cv2.CV_8U)
+        share = np.asarray(cv2.extractChannel(layers, 3), np.float32)
+        added = np.asarray(cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB), np.float32)
+        out[place] = mixed(painted[place], warped[place], share, added)
         return out
 
 

@@ -33,6 +33,7 @@ from talkcodec.render.geometric import (
 )
 from talkcodec.render.ground import FLOW_SIDE
 from talkcodec.render.mesh import Topology
+from talkcodec.render.mix import changed
 from talkcodec.render.resample import resample
 from talkcodec.render.restore import Restorer
 from talkcodec.render.staging import Staged, stage, told_by
@@ -152,9 +153,9 @@ class GeneratedRenderer:
         }
         change = pixels(self._painter.run(given)["change"][0])
         if side == CANVAS:
-            return from_cells(_changed(cells, change))
+            return from_cells(changed(cells, change))
         large = cv2.resize(from_cells(change), (side, side), interpolation=cv2.INTER_LINEAR)
-        return _changed(warped, np.asarray(large, np.float32))
+        return changed(warped, np.asarray(large, np.float32))
 
     def _with_parts(self, painted: U8, warped: U8, staged: Staged) -> U8:
         for seen in staged.parts:
@@ -175,8 +176,3 @@ class GeneratedRenderer:
 def _joined(one: U8, other: U8) -> U8:
     """Return the channels of ``one`` (h, w, c), then those of ``other`` (h, w, d)."""
     return np.asarray(cv2.merge([one, other]), np.uint8)
-
-
-def _changed(picture: U8, change: F32) -> U8:
-    """Return ``picture`` (h, w, c) with ``change`` added, rounded and bounded, in one pass."""
-    return np.asarray(cv2.add(picture, np.ascontiguousarray(change), dtype=cv2.CV_8U), np.uint8)

@@ -25,7 +25,7 @@ from talkcodec.motion.landmarks import (
     RIGHT_EYE,
     RIGHT_LID_GAP,
 )
-from talkcodec.render.field import layered
+from talkcodec.render.mix import mixed
 from talkcodec.types import CANVAS, F32, F64, U8, Bool
 
 
@@ -103,10 +103,9 @@ def blend(base: U8, patch: U8, mask: F32) -> U8:
     rim: Bool = (mask > 0.05) & (mask < 0.6)
     if rim.sum() < 8:
         return base
-    a, b = base.astype(np.float32), patch.astype(np.float32)
-    offset = np.clip((a[rim] - b[rim]).mean(0), -24, 24)
-    out = a + layered(mask, 3) * (b + offset - a)
-    return np.asarray(np.clip(np.rint(out), 0, 255), np.uint8)
+    apart = base[rim].astype(np.float32) - patch[rim]
+    offset = np.clip(apart.mean(0), -24, 24)
+    return mixed(base, patch.astype(np.float32) + offset, mask)
 
 
 def mouth_gap(shape: F64) -> float:
