@@ -136,7 +136,8 @@ def _view(portrait: U8, side: int, random: np.random.Generator) -> U8:
 def _outputs(engine: str, file: bytes, inputs: list[Arrays]) -> list[Arrays]:
     opened = open_engine(file, name=engine, precision="f32")  # type: ignore[arg-type]
     try:
-        return [opened.run(given) for given in inputs]
+        found = (opened.run(given) for given in inputs)
+        return [{name: array.copy() for name, array in outputs.items()} for outputs in found]
     finally:
         opened.close()
 

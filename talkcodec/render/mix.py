@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures laid over one another, changes added to them.
+"""Pictures laid over one another.
 
-All in float32 and rounded once, to even: for arrays of one type NumPy and OpenCV are done several
-times as quickly as for bytes and floats at once.
+All in float32 and rounded once, to even: for arrays of one type NumPy is done several times as
+quickly as for bytes and floats at once.
 """
 
 from __future__ import annotations
@@ -25,14 +25,4 @@ def mixed(base: U8, other: U8 | F32, share: F32, change: F32 | None = None) -> U
     above *= layered(share, 3)
     if change is not None:
         above += change
-    return _bytes(below, above)
-
-
-def changed(picture: U8, change: F32) -> U8:
-    """Return ``picture`` (h, w, c) with ``change`` (h, w, c) added, rounded and bounded."""
-    return _bytes(picture.astype(np.float32), np.ascontiguousarray(change))
-
-
-def _bytes(one: F32, other: F32) -> U8:
-    """Return the sum of two arrays of one shape as bytes."""
-    return np.asarray(cv2.add(one, other, dtype=cv2.CV_8U), np.uint8).reshape(one.shape)
+    return np.asarray(cv2.add(below, above, dtype=cv2.CV_8U), np.uint8)

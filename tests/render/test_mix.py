@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from talkcodec.render.mix import changed, mixed
+from talkcodec.render.mix import mixed
 
 
 def test_pictures_are_mixed_and_rounded_once() -> None:
@@ -23,12 +23,3 @@ def test_pictures_are_mixed_and_rounded_once() -> None:
     np.testing.assert_array_equal(mixed(part, floats, share), mixed(part, other, share))
     np.testing.assert_array_equal(mixed(base, other, np.zeros_like(share)), base)
     np.testing.assert_array_equal(mixed(base, other, np.ones_like(share)), other)
-
-
-def test_changes_are_added_whatever_the_channels() -> None:
-    random = np.random.default_rng(1)
-    cells = random.integers(0, 256, (8, 6, 12), np.uint8)
-    change = random.normal(0, 60, (12, 8, 6)).astype(np.float32).transpose(1, 2, 0)
-    found = changed(cells, change)
-    assert (found.dtype, found.shape) == (np.dtype(np.uint8), cells.shape)
-    assert np.abs(found - np.clip(cells + change.astype(np.float64), 0, 255)).max() < 0.501

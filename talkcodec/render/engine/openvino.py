@@ -70,8 +70,7 @@ class OpenVinoEngine:
         for memory, name in zip(self._in, self.signature.inputs, strict=True):
             memory[...] = inputs[name]
         self._request.infer(share_outputs=True)
-        names = self.signature.outputs
-        return {name: out.copy(order="K") for name, out in zip(names, self._out, strict=True)}
+        return dict(zip(self.signature.outputs, self._out, strict=True))
 
     def close(self) -> None:
         self._in, self._out = [], []
