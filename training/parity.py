@@ -72,8 +72,8 @@ def views(network: nn.Module, count: int) -> list[Arrays]:
     """Return ``count`` inputs of ``network``.
 
     Pictures, bytes (1, 3, S, S) or cells, are of the portrait and its surroundings, parts of it
-    those of other motions; other bytes are masks (what is bright in them); numbers are smooth
-    noise of about 1.
+    those of other motions; channels beyond them are masks (what is bright in others); numbers are
+    smooth noise of about 1.
 
     Raises:
         InputError: it takes an input of another kind.
@@ -102,15 +102,15 @@ def _example(name: str, like: Tensor, portrait: U8, random: np.random.Generator)
         return _part(portrait, shape[2:], random)
     if shape[2] != shape[3]:
         raise InputError(f"expected {name} of (1, C, S, S), found {shape}")
-    if shape[1] == 3:
-        return _view(portrait, shape[-1], random)
     if name == "cells":
-        picture = _view(portrait, 2 * shape[-1], random)
-        return planes(to_cells(pixels(picture[0])))[None]
+        seen = planes(to_cells(pixels(_view(portrait, 2 * shape[-1], random)[0])))[None]
+    else:
+        seen = _view(portrait, shape[-1], random)
     masks = [
-        np.where(_view(portrait, shape[-1], random)[:, :1] > 127, 255, 0) for _ in range(shape[1])
+        np.where(_view(portrait, shape[-1], random)[:, :1] > 127, 255, 0)
+        for _ in range(shape[1] - seen.shape[1])
     ]
-    return np.concatenate(masks, 1).astype(np.uint8)
+    return np.concatenate([seen, *masks], 1).astype(np.uint8)
 
 
 def _part(portrait: U8, size: tuple[int, ...], random: np.random.Generator) -> U8:
@@ -136,7 +136,8 @@ def _view(portrait: U8, side: int, random: np.random.Generator) -> U8:
 def _outputs(engine: str, file: bytes, inputs: list[Arrays]) -> list[Arrays]:
     opened = open_engine(file, name=engine, precision="f32")  # type: ignore[arg-type]
     try:
-        return [opened.run(given) for given in inputs]
+        found = (opened.run(given) for given in inputs)
+        return [{name: array.copy() for name, array in outputs.items()} for outputs in found]
     finally:
         opened.close()
 

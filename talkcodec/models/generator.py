@@ -45,12 +45,12 @@ REACH = 24.0
 
 
 class MotionNet(nn.Module):
-    """``forward``: warped reference, drive, flow → correction, features, doubt.
+    """``forward``: warped reference and drive, flow → correction, features, doubt.
 
-    ``picture``: (B, 3, 128, 128) in 0–255 RGB; ``drive``: (B, 5, 128, 128) in 0–255; ``flow``:
-    float (B, 3, 64, 64). ``correction``: (B, 2, 64, 64), canvas units; ``features``: (B, 12, 64,
-    64); ``doubt``: (B, 2), logarithms of the mean error, in 0 to 255, that the painted picture will
-    have as a whole and within the face.
+    ``picture``: (B, 8, 128, 128) in 0–255, the reference in RGB and then the drive; ``flow``: float
+    (B, 3, 64, 64). ``correction``: (B, 2, 64, 64), canvas units; ``features``: (B, 12, 64, 64);
+    ``doubt``: (B, 2), logarithms of the mean error, in 0 to 255, that the painted picture will have
+    as a whole and within the face.
     """
 
     def __init__(self, *, widths: tuple[int, int, int] = (24, 48, 80)) -> None:
@@ -72,9 +72,8 @@ class MotionNet(nn.Module):
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, picture: Tensor, drive: Tensor, flow: Tensor) -> tuple[Tensor, ...]:
-        given = torch.cat([picture_input(picture), picture_input(drive)], 1)
-        fine = self.fine(torch.cat([self.stem(given), flow], 1))
+    def forward(self, picture: Tensor, flow: Tensor) -> tuple[Tensor, ...]:
+        fine = self.fine(torch.cat([self.stem(picture_input(picture)), flow], 1))
         middle = self.middle(fine)
         coarse = self.coarse(middle)
         whole = self.whole(coarse)
@@ -87,8 +86,7 @@ class MotionNet(nn.Module):
     def export_inputs(self) -> dict[str, Tensor]:
         """Return an example input by name, as the engines are given it."""
         return {
-            "picture": torch.zeros(1, 3, DRIVE_SIDE, DRIVE_SIDE, dtype=torch.uint8),
-            "drive": torch.zeros(1, DRIVE, DRIVE_SIDE, DRIVE_SIDE, dtype=torch.uint8),
+            "picture": torch.zeros(1, 3 + DRIVE, DRIVE_SIDE, DRIVE_SIDE, dtype=torch.uint8),
             "flow": torch.zeros(1, FLOW, FLOW_SIDE, FLOW_SIDE),
         }
 
@@ -97,9 +95,9 @@ class MotionNet(nn.Module):
 
 
 class PainterNet(nn.Module):
-    """``forward``: warped picture, drive, features → what to add to the picture.
+    """``forward``: warped picture and drive, features → what to add to the picture.
 
-    ``cells``: (B, 12, 128, 128), of a picture in 0–255 RGB; ``drive``: (B, 5, 128, 128) in 0–255;
+    ``cells``: (B, 17, 128, 128) in 0–255, those of a picture in RGB and then the drive;
     ``features``: of ``MotionNet``. Returns cells (B, 12, 128, 128), 8-bit steps.
     """
 
@@ -114,23 +112,19 @@ class PainterNet(nn.Module):
         assert self.smooth.bias is not None
         nn.init.zeros_(self.smooth.bias)
 
-    def forward(self, cells: Tensor, drive: Tensor, features: Tensor) -> Tensor:
+    def forward(self, cells: Tensor, features: Tensor) -> Tensor:
         weight, known = self.head.weight, CELL + DRIVE
-        pixels, outlines, rest = weight[:, :CELL], weight[:, CELL:known], weight[:, known:]
+        kernel = torch.cat([for_cells(weight[:, :CELL]), weight[:, CELL:known]], 1)
         # A sum of convolutions: of channels one after the other an engine makes a copy first.
-        seen = nn.functional.conv2d(
-            picture_input(cells), for_cells(pixels), self.head.bias, padding=1
-        )
-        seen = seen + nn.functional.conv2d(picture_input(drive), outlines, padding=1)
-        seen = seen + nn.functional.conv2d(double(features), rest, padding=1)
+        seen = nn.functional.conv2d(picture_input(cells), kernel, self.head.bias, padding=1)
+        seen = seen + nn.functional.conv2d(double(features), weight[:, known:], padding=1)
         hidden = self.body(nn.functional.relu(seen))
         return shuffled_conv(self.tail(hidden), self.smooth) * 127.5
 
     def export_inputs(self) -> dict[str, Tensor]:
         """Return an example input by name, as the engines are given it."""
         return {
-            "cells": torch.zeros(1, CELL, SIDE // 2, SIDE // 2, dtype=torch.uint8),
-            "drive": torch.zeros(1, DRIVE, DRIVE_SIDE, DRIVE_SIDE, dtype=torch.uint8),
+            "cells": torch.zeros(1, CELL + DRIVE, SIDE // 2, SIDE // 2, dtype=torch.uint8),
             "features": torch.zeros(1, FEATURES, FLOW_SIDE, FLOW_SIDE),
         }
 
@@ -166,7 +160,9 @@ class GeneratorNet(nn.Module):
         return {"dense_motion": self.motion, "painter": self.painter}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        correction, features, doubt = self.motion(batch["small"], batch["drive"], batch["flow"])
+        drive = batch["drive"]
+        picture = torch.cat([batch["small"], drive], 1)
+        correction, features, doubt = self.motion(picture, batch["flow"])
         shift = nn.functional.interpolate(
             correction.float(), scale_factor=2, mode="bilinear", align_corners=False
         )
@@ -174,7 +170,7 @@ class GeneratorNet(nn.Module):
         moved = warp(batch["reference"].float()[batch["of"].long()], field)
         # What comes from other references, or was painted, stays.
         warped = torch.where(batch["patched"][:, None], batch["warped"].float(), moved)
-        change = self.painter(to_cells(warped), batch["drive"], features)
+        change = self.painter(torch.cat([to_cells(warped), drive], 1), features)
         return {"painted": warped + from_cells(change), "warped": warped, "doubt": doubt}
 
 

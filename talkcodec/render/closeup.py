@@ -27,6 +27,7 @@ from talkcodec.motion.landmarks import (
 from talkcodec.render.cells import pixels, planes
 from talkcodec.render.drive import eyes, polygons
 from talkcodec.render.field import layered
+from talkcodec.render.mix import mixed
 from talkcodec.types import CANVAS, F32, F64, U8
 
 #: Smallest and largest width of a crop, canvas units.
@@ -108,15 +109,13 @@ class Part:
         if right - left < 2 or bottom - top < 2:
             return painted
         to_picture[:, 2] -= (left, top)
-        weight = window(self.width, self.height)
-        layers = cv2.merge([pixels(change) * layered(weight, 3), weight])
-        layers = cv2.warpAffine(layers, to_picture, (right - left, bottom - top))
+        # The fourth layer, of ones before, is the network's say.
+        said = cv2.cvtColor(pixels(change), cv2.COLOR_RGB2RGBA) * _says(self.width, self.height)
+        layers = cv2.warpAffine(said, to_picture, (right - left, bottom - top))
         out, place = painted.copy(), np.s_[top:bottom, left:right]
-        before, blended = painted[place], np.asarray(cv2.extractChannel(layers, 3), np.float32)
-        mixed = np.asarray(cv2.subtract(warped[place], before, dtype=cv2.CV_32F), np.float32)
-        mixed *= layered(blended, 3)
-        mixed += np.asarray(cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB), np.float32)
-        out[place] = cv2.add(before, mixed, dtype=cv2.CV_8U)
+        share = np.asarray(cv2.extractChannel(layers, 3), np.float32)
+        added = np.asarray(cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB), np.float32)
+        out[place] = mixed(painted[place], warped[place], share, added)
         return out
 
 
@@ -134,6 +133,12 @@ def window(width: int, height: int) -> F32:
     out = np.outer(_rise(height), _rise(width)).astype(np.float32)
     out.setflags(write=False)
     return out
+
+
+@cache
+def _says(width: int, height: int) -> F32:
+    """Return ``window`` for each of four layers, float32 (height, width, 4)."""
+    return layered(window(width, height), 4)
 
 
 def _rise(count: int) -> F64:

@@ -97,10 +97,10 @@ class GeneratedRenderer:
         with self._stopwatch.stage("flow"):
             staged = stage(self._geometric, target, views[0], views[1:], layers, told=self._told_by)
         with self._stopwatch.stage("generate"):
+            small = np.asarray(cv2.merge([staged.small, pixels(staged.drive)]), np.uint8)
             moved = self._motion.run(
                 {
-                    "picture": planes(staged.small)[None],
-                    "drive": staged.drive[None],
+                    "picture": planes(small)[None],
                     "flow": staged.flow[None],
                 }
             )
@@ -146,17 +146,13 @@ class GeneratedRenderer:
 
     def _paint(self, warped: U8, staged: Staged, features: F32) -> U8:
         side = warped.shape[0]
-        cells = to_cells(shrunk(warped))
-        given: Arrays = {
-            "cells": planes(cells)[None],
-            "drive": staged.drive[None],
-            "features": features,
-        }
-        change = pixels(self._painter.run(given)["change"][0])
-        if side == CANVAS:
-            return from_cells(_changed(cells, change))
-        large = cv2.resize(from_cells(change), (side, side), interpolation=cv2.INTER_LINEAR)
-        return _changed(warped, np.asarray(large, np.float32))
+        cells = to_cells(shrunk(warped), pixels(staged.drive))
+        given: Arrays = {"cells": planes(cells)[None], "features": features}
+        change = from_cells(pixels(self._painter.run(given)["change"][0]))
+        if side != CANVAS:
+            large = cv2.resize(change, (side, side), interpolation=cv2.INTER_LINEAR)
+            change = np.asarray(large, np.float32)
+        return np.asarray(cv2.add(warped, change, dtype=cv2.CV_8U), np.uint8)
 
     def _with_parts(self, painted: U8, warped: U8, staged: Staged) -> U8:
         for seen in staged.parts:
@@ -172,8 +168,3 @@ class GeneratedRenderer:
         if found is None or found[0] is not view:
             found = self._told[part.name] = view, told_by(part, view)
         return found[1]
-
-
-def _changed(picture: U8, change: F32) -> U8:
-    """Return ``picture`` (h, w, c) with ``change`` added, rounded and bounded, in one pass."""
-    return np.asarray(cv2.add(picture, np.ascontiguousarray(change), dtype=cv2.CV_8U), np.uint8)

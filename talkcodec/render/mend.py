@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from talkcodec.render.field import extend, layered
+from talkcodec.render.field import extend
 from talkcodec.render.measure import TORN, kept
+from talkcodec.render.mix import mixed
 from talkcodec.types import F32, U8, Bool
 
 #: Rows and columns of a picture.
@@ -121,13 +122,26 @@ def taken(picture: U8, loan: Loan, draw: Callable[[Box], U8]) -> U8:
     )
     box = box_of(weight)
     part, other = picture[box], draw(box)
-    apart = cv2.transform(cv2.absdiff(part, other).astype(np.float32), np.full((1, 3), 1 / 3))
-    unlike = cv2.GaussianBlur(apart, (0, 0), size[0] / 64)
-    alike = np.clip(3 - unlike * np.float32(3 / _UNLIKE), 0, 1)
+    alike = _alike(part, other, size[0] / 64)
     share = weight[box] * np.maximum(alike, np.minimum(needed[box] * 1.5, 1))
     out = picture.copy()
-    out[box] = np.rint(part + layered(share, 3) * (other.astype(np.float32) - part))
+    out[box] = mixed(part, other, share)
     return out
+
+
+def _alike(one: U8, other: U8, blur: float) -> F32:
+    """Return how much two pictures (h, w, 3) show the same: float32 (h, w), 0 to 1.
+
+    ``blur``: deviation of the Gaussian over which they are compared, pixels.
+    """
+    height, width = one.shape[:2]
+    # At half the size it takes a fifth of the time; the way there and back blurs by a pixel itself.
+    half = ((width + 1) // 2, (height + 1) // 2)
+    apart = cv2.resize(cv2.absdiff(one, other), half, interpolation=cv2.INTER_AREA)
+    mean = cv2.transform(apart.astype(np.float32), np.full((1, 3), 1 / 3))
+    mean = cv2.GaussianBlur(mean, (0, 0), max(blur * blur - 1, 1) ** 0.5 / 2)
+    unlike = cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.clip(3 - unlike * np.float32(3 / _UNLIKE), 0, 1), np.float32)
 
 
 def _enough(marked: U8 | Bool) -> bool:
@@ -145,12 +159,14 @@ def smoothed(picture: U8, marked: Bool) -> U8:
     if whole.all() or not whole.any():
         return picture
     side = picture.shape[0]
-    fill = cv2.resize(extend(small, whole), (side, side), interpolation=cv2.INTER_LINEAR)
-    sharp = cv2.resize(wide, (side, side), interpolation=cv2.INTER_LINEAR)
+    fill, sharp = (
+        np.asarray(cv2.resize(map_, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+        for map_ in (extend(small, whole), wide)
+    )
     weight = np.asarray(cv2.GaussianBlur(sharp, (0, 0), side / 128), np.float32)
     place = box_of(weight)
     out, part = picture.copy(), picture[place]
-    out[place] = np.rint(part + layered(weight[place], 3) * (fill[place] - part))
+    out[place] = mixed(part, fill[place], weight[place])
     return out
 
 

@@ -31,6 +31,14 @@ def test_pixels_are_where_they_should_be(dtype: type, count: int) -> None:
     assert np.array_equal(from_cells(cells), picture)
 
 
+def test_what_lies_beside_a_picture_follows_its_cells() -> None:
+    random = np.random.default_rng(1)
+    picture = random.integers(0, 256, (12, 8, 3), np.uint8)
+    beside = random.integers(0, 256, (6, 4, 5), np.uint8)
+    both = to_cells(picture, beside)
+    assert np.array_equal(both, np.concatenate([to_cells(picture), beside], 2))
+
+
 def test_layouts_of_memory_do_not_matter() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (12, 8, 3)).astype(np.uint8)
     turned = np.asfortranarray(picture)

@@ -21,6 +21,8 @@ from talkcodec.errors import WeightsError
 from talkcodec.render.engine.signature import Array, Arrays, Shape, Signature
 
 _DEVICE = "CPU"
+#: What computes each element apart, whatever its place.
+_EACH = frozenset({"Add", "Convert", "Divide", "Multiply", "Subtract"})
 
 
 class OpenVinoEngine:
@@ -68,8 +70,7 @@ class OpenVinoEngine:
         for memory, name in zip(self._in, self.signature.inputs, strict=True):
             memory[...] = inputs[name]
         self._request.infer(share_outputs=True)
-        names = self.signature.outputs
-        return {name: out.copy(order="K") for name, out in zip(names, self._out, strict=True)}
+        return dict(zip(self.signature.outputs, self._out, strict=True))
 
     def close(self) -> None:
         self._in, self._out = [], []
@@ -93,7 +94,39 @@ def _channels_last(network: Any, signature: Signature) -> Any:
         for name in (name for name, shape in shapes.items() if _is_picture(shape)):
             end(name).model().set_layout("NCHW")
             end(name).tensor().set_layout("NHWC")
-    return steps.build()
+    network = steps.build()
+    for node in network.get_ordered_ops():
+        if node.get_type_name() == "Transpose":
+            _sink(node)
+    network.validate_nodes_and_infer_types()
+    return network
+
+
+def _sink(turn: Any) -> None:
+    """Move a transposition behind the arithmetic with single numbers that follows it.
+
+    There it meets a convolution and costs nothing; before it, OpenVINO turns bytes, computes, and
+    turns the result back.
+    """
+    while True:
+        users = list(turn.output(0).get_target_inputs())
+        user, node = users[0], users[0].get_node()
+        if len(users) > 1 or node.get_type_name() not in _EACH:
+            return
+        given = (port for port in node.inputs() if port.get_index() != user.get_index())
+        if not all(_is_number(port.get_source_output()) for port in given):
+            return
+        after = list(node.output(0).get_target_inputs())
+        user.replace_source_output(turn.input_value(0))
+        turn.input(0).replace_source_output(node.output(0))
+        for port in after:
+            port.replace_source_output(turn.output(0))
+
+
+def _is_number(output: Any) -> bool:
+    """Whether ``output`` is a constant of one element."""
+    constant = output.get_node().get_type_name() == "Constant"
+    return constant and all(side == 1 for side in output.get_shape())
 
 
 def _view(memory: Array) -> Array:

@@ -57,7 +57,7 @@ class Engine(Protocol):
         """Shapes by name, as in ``signature``."""
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
-        """Return all outputs; they are the caller's to keep. Inputs are not kept.
+        """Return all outputs, which stay as they are until the next run. Inputs are not kept.
 
         Raises:
             ValueError: an input is missing, unknown, or of another shape or type.
