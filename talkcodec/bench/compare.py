@@ -99,7 +99,7 @@ class Comparison:
             count = self._ladders.adopt(json.loads(path.read_text(encoding="utf-8")), self._codecs)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"expected a report.json in {path}, found {error!r}") from None
-        self._progress(f"{count} ladder points from {path.name}")
+        self._progress(f"{count} ladder points taken from {path.name}, those known already aside")
 
     def run(self, paths: Sequence[Path], out: Path) -> Report:
         """Compare on ``paths`` and write report.json, report.html, rd.png, side_by_side.mp4."""
