@@ -44,9 +44,6 @@ from talkcodec.types import Frame, Mode, Packet, StreamSettings
 
 #: Seconds for which a sender that falls behind its camera does without foreseeing the result.
 _REFLECT = 0.4
-#: Seconds between two groups that are judged, at least: as often as groups of three come. Shorter
-#: ones would take a sender of one core a fifth of its time.
-_JUDGED = 0.1
 
 #: Frames after a switch with which the new mode is told again: the message may be lost, and the
 #: reliable channel takes a second and more to notice that.
@@ -320,20 +317,15 @@ class Sender:
         self._later(self._send, before + packets, picture)
         self._encoded += 1
         self._took += (self._clock.now() - begin - self._took) / 8
-        self._reflect(encoder, closed=any(packet.kind == "motion" for packet in packets))
+        self._reflect(encoder)
         if self._on_frame is not None:
             self._on_frame(encoder, frame)
 
-    def _reflect(self, encoder: Encoder, *, closed: bool) -> None:
-        """Judge a group that was sent (``closed``), unless that was done just now.
-
-        While the next frame waits already, only what has long not been judged is.
-        """
-        now = self._clock.now()
-        patience = _REFLECT if len(self._frames) else _JUDGED
-        busy = now - self._reflected < patience
-        if closed and not busy:
-            self._reflected = now
+    def _reflect(self, encoder: Encoder) -> None:
+        """Judge what was sent, unless the next frame waits already; but not never."""
+        busy = len(self._frames) > 0 and self._clock.now() - self._reflected < _REFLECT
+        if not busy:
+            self._reflected = self._clock.now()
         references = encoder.reflect(busy=busy)
         if references:
             self._later(self._send, references, None)
