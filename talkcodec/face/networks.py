@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The networks of the built-in tracker, as functions of pictures.
 
-They take bytes and scale them themselves. They run in 32 bits: coordinates need more than the
-8 bits of mantissa that bf16 leaves.
+They take bytes and scale them themselves. Where a processor computes in bf16 they do: it moves a
+landmark by 0.04 pixels of a face of 200, a fifth of what the picture's own noise does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Landmarker:
     """Reads the landmarks of the face at a place."""
 
     def __init__(self, engine: EngineName = "auto") -> None:
-        self._engine = weights.open_network("tracker", engine, "f32")
+        self._engine = weights.open_network("tracker", engine)
         self._side = self._engine.inputs["crop"][-1]
 
     def __call__(self, picture: U8, place: Place) -> Reading:
@@ -61,7 +61,7 @@ class Details:
     """Reads lips, lids and irises once more, each from nearer."""
 
     def __init__(self, engine: EngineName = "auto") -> None:
-        self._engine = weights.open_network("details", engine, "f32")
+        self._engine = weights.open_network("details", engine)
 
     def __call__(self, picture: U8, landmarks: F32) -> F32:
         """Return ``landmarks``, float32 (478, 3) in pixels of ``picture``, uint8 (H, W, 3), with
@@ -89,7 +89,7 @@ class Detector:
     """Says where faces are in a picture of any size."""
 
     def __init__(self, engine: EngineName = "auto") -> None:
-        self._engine = weights.open_network("detector", engine, "f32")
+        self._engine = weights.open_network("detector", engine)
         self._side = self._engine.inputs["picture"][-1]
 
     def __call__(self, picture: U8, most: int) -> list[tuple[float, Place]]:

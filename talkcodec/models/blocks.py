@@ -97,6 +97,18 @@ def shuffled_conv(x: Tensor, conv: nn.Conv2d) -> Tensor:
     return nn.functional.conv2d(x, kernel, conv.bias.to(x.dtype).repeat(4), padding=1)
 
 
+def last_linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Return ``layer(x)``, (B, D), in 32 bits whatever the rest of the network is computed in.
+
+    For coordinates, of which 8 bits are too few. In bf16 OpenVINO rounds what enters a matrix
+    product, but leaves what follows the last one in 32 bits: so none is written into its graph.
+    """
+    if torch.onnx.is_in_onnx_export():
+        return (x[..., None] * layer.weight.T).sum(1) + layer.bias
+    with torch.autocast(x.device.type, enabled=False):
+        return nn.functional.linear(x.float(), layer.weight.float(), layer.bias)
+
+
 def double(x: Tensor) -> Tensor:
     """Return ``x`` at twice the size, each number four times."""
     return nn.functional.interpolate(x, scale_factor=2, mode="nearest")

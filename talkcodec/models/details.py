@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from talkcodec.models.blocks import ConvUnit, Residual, picture_input
+from talkcodec.models.blocks import ConvUnit, Residual, last_linear, picture_input
 
 #: Sides of the crops, pixels, and how many points are read in each.
 MOUTH_SIDE, MOUTH_POINTS = 64, 40
@@ -42,8 +42,8 @@ class PartNet(nn.Module):
         self.points = nn.Linear(hidden, 2 * points)
 
     def forward(self, crop: Tensor) -> Tensor:
-        found: Tensor = self.points(self.hidden(self.body(picture_input(crop)).flatten(1)))
-        return found.view(len(crop), -1, 2)
+        seen = self.hidden(self.body(picture_input(crop)).flatten(1))
+        return last_linear(self.points, seen).view(len(crop), -1, 2)
 
     @torch.no_grad()
     def start_from(self, mean: Tensor) -> None:

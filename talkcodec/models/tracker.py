@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from talkcodec.models.blocks import ConvUnit, Residual, picture_input
+from talkcodec.models.blocks import ConvUnit, Residual, last_linear, picture_input
 
 #: Side of the crop that the network sees, pixels.
 SIDE = 128
@@ -74,7 +74,7 @@ class TrackerNet(nn.Module):
         middle = self.stage2(self.stage1(self.stem(picture_input(crop))))
         deep = self.stage4(self.stage3(middle)).flatten(1)
         near = self.squeeze(middle).flatten(1)
-        coarse = self.basis(self.code(deep)).view(-1, self.points, 3)
+        coarse = last_linear(self.basis, last_linear(self.code, deep)).view(-1, self.points, 3)
         fine = self.fine(torch.cat([near, deep], 1))
         shift = self.correction(fine).view(-1, len(self.fine_points), 2)
         # A row of zeros for all other points, then every point takes its row: one gather.

