@@ -170,7 +170,7 @@ def tracked(store: FrameStore) -> F32:
         frame = store.frames[index]
         seen = landmarker(frame, Place.around(marks))
         seen = landmarker(frame, Place.around(seen.landmarks))
-        out[index] = details(frame, seen.landmarks)
+        out[index] = details(frame, seen.landmarks, Place.around(seen.landmarks))
         _tell("frames tracked", index, len(store))
     landmarker.close()
     details.close()

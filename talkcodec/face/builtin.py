@@ -107,7 +107,8 @@ class BuiltinFinder:
         shift = max(abs(right.x - place.x), abs(right.y - place.y)) / place.side
         if shift >= OFF or abs(np.log(right.side / place.side)) >= OFF:
             reading = self._landmarker(picture, right)
-        return replace(reading, landmarks=self._details(picture, reading.landmarks))
+            right = Place.around(reading.landmarks)
+        return replace(reading, landmarks=self._details(picture, reading.landmarks, right))
 
     def _look(self, picture: U8) -> None:
         """Take up faces that nobody follows."""

@@ -63,11 +63,11 @@ class Details:
     def __init__(self, engine: EngineName = "auto") -> None:
         self._engine = weights.open_network("details", engine)
 
-    def __call__(self, picture: U8, landmarks: F32) -> F32:
+    def __call__(self, picture: U8, landmarks: F32, face: Place) -> F32:
         """Return ``landmarks``, float32 (478, 3) in pixels of ``picture``, uint8 (H, W, 3), with
-        the points of mouth and eyes where they are seen to be; depths stay.
+        the points of mouth and eyes where they are seen to be; depths stay. ``face``: ``around``
+        them.
         """
-        face = Place.around(landmarks)
         places = [detail.place(landmarks, face) for detail in DETAILS]
         seen = {
             detail.name: detail.crop(picture, place, self._engine.inputs[detail.name][-1])

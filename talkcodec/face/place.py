@@ -34,13 +34,14 @@ class Place:
         Raises:
             InputError: a landmark is not finite.
         """
-        points = np.asarray(landmarks[:, :2], np.float64)
+        # Coordinates as rows: NumPy is many times as quick along them as along pairs.
+        points = np.ascontiguousarray(landmarks[:, :2].T, np.float64)
         if not np.isfinite(points).all():
             raise InputError("expected finite landmarks, found others")
-        eyes = points[_LEFT_CORNER] - points[_RIGHT_CORNER]
+        eyes = points[:, _LEFT_CORNER] - points[:, _RIGHT_CORNER]
         roll = float(np.arctan2(eyes[1], eyes[0]))
-        upright = points @ _rotation(roll)
-        low, high = upright.min(0), upright.max(0)
+        upright = _rotation(roll).T @ points
+        low, high = upright.min(1), upright.max(1)
         x, y = _rotation(roll) @ ((low + high) / 2)
         return cls(float(x), float(y), float(max((high - low).max(), 1.0) * margin), roll)
 
@@ -77,9 +78,12 @@ class Place:
 
     def to_picture(self, points: F32) -> F32:
         """Map points (N, 3) in crop widths about the crop's middle to pixels of the picture."""
+        x, y, z = points.T
+        c, s = self.side * np.cos(self.roll), self.side * np.sin(self.roll)
         out = np.empty((len(points), 3), np.float32)
-        out[:, :2] = points[:, :2] @ (_rotation(self.roll).T * self.side) + (self.x, self.y)
-        out[:, 2] = points[:, 2] * self.side
+        out[:, 0] = c * x - s * y + self.x
+        out[:, 1] = s * x + c * y + self.y
+        out[:, 2] = self.side * z
         return out
 
     def to_crop(self, landmarks: F32 | F64) -> F32:

@@ -86,8 +86,9 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
             return made.read(picture, place)
 
     class StubDetails(Stub):
-        def __call__(self, picture: U8, landmarks: F32) -> F32:
+        def __call__(self, picture: U8, landmarks: F32, face: Place) -> F32:
             del picture
+            assert face == Place.around(landmarks)
             made.closer.append(landmarks)
             return landmarks + np.array(made.corrected, np.float32)
 

@@ -78,7 +78,7 @@ def test_details_are_put_back_where_they_were_seen(monkeypatch: pytest.MonkeyPat
     sizes = {"mouth": (1, 3, 64, 64), "right": (1, 3, 48, 48), "left": (1, 3, 48, 48)}
     given = engine(monkeypatch, sizes, **told)
     picture = np.random.default_rng(0).integers(0, 256, (400, 800, 3)).astype(np.uint8)
-    found = Details()(picture, marks)
+    found = Details()(picture, marks, face)
     read = sorted({point for detail in DETAILS for point in detail.points})
     assert read == sorted({*LIPS, *EYELIDS, *IRISES})
     np.testing.assert_allclose(found[read], wanted[read], atol=1e-3)
