@@ -5,8 +5,9 @@
 
 Stills are the first frames of the val clips of at least 4 s and, for chains, the frames at a
 quarter, a half and three quarters of each clip. Bytes are those of a reference message's
-picture field. Two tables come out: every picture coded by itself, and the second to fourth
-picture of a clip coded as the next of a chain or as a key picture.
+picture field. Two tables come out: every picture coded by itself, as decoded and as the restorer
+shows it, and the second to fourth picture of a clip coded as the next of a chain or as a key
+picture.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +33,7 @@ from talkcodec.metrics import Clip, Suite, open_metrics
 from talkcodec.reference.av1 import Av1PictureDecoder, Av1PictureEncoder
 from talkcodec.reference.codec import EncodedPicture
 from talkcodec.reference.webp import WebPDecoder, WebPEncoder
+from talkcodec.render.restore import Restorer
 from talkcodec.types import U8
 from training.corpus import DATA, canvas, clips, pictures
 
@@ -39,7 +42,7 @@ T = TypeVar("T")
 #: Bytes, decoded picture, milliseconds to encode and to decode.
 Coded = tuple[int, U8, float, float]
 
-AV1_QUALITIES = (90, 120, 150, 180, 210)
+AV1_QUALITIES = (90, 115, 120, 150, 180, 210)
 CHAIN_QUALITIES = (120, 150, 180)
 MATCHED_LPIPS = (0.08, 0.06, 0.05, 0.04, 0.03)
 METRICS = ("lpips", "dists", "psnr")
@@ -69,6 +72,18 @@ def av1(picture: U8, quality: int) -> Coded:
     return _decoded(coded, spent, Av1PictureDecoder(side))
 
 
+def restored(picture: U8, quality: int) -> Coded:
+    """Code ``picture`` likewise, shown as a receiver draws from it."""
+    size, shown, spent, waited = av1(picture, quality)
+    better, more = _timed(lambda: _restorer()(shown))
+    return size, better, spent, waited + more
+
+
+@cache
+def _restorer() -> Restorer:
+    return Restorer()
+
+
 def webp(picture: U8, quality: int) -> Coded:
     """Code ``picture`` with our WebP fallback."""
     side = picture.shape[0]
@@ -94,6 +109,7 @@ def pillow(name: str, **options: object) -> Callable[[U8, int], Coded]:
 
 CODERS: dict[str, tuple[Callable[[U8, int], Coded], tuple[int, ...]]] = {
     "av1": (av1, AV1_QUALITIES),
+    "av1, restored": (restored, AV1_QUALITIES),
     "webp": (webp, (5, 20, 45, 75)),
     "avif": (pillow("AVIF", speed=6, max_threads=1), (20, 35, 50, 65)),
     "jpeg": (pillow("JPEG", optimize=True), (15, 30, 50, 80)),
@@ -236,7 +252,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     suite = open_metrics(METRICS)
     rows: list[Row] = []
-    for side, codecs in ((256, tuple(CODERS)), (512, ("av1", "webp"))):
+    for side, codecs in ((256, tuple(CODERS)), (512, ("av1", "av1, restored", "webp"))):
         series = load(arguments.data, side, upscale=side == 256)
         rows += key_rows([pictures[0] for pictures in series], codecs, suite)
         rows += chain_rows(series, suite)

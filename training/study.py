@@ -63,12 +63,13 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, default=Path("runs/labels"), help="if recorded")
     parser.add_argument("--split", choices=("train", "val"), default="train")
     parser.add_argument("--clips", type=int, default=8, help="at most, one a person")
+    parser.add_argument("--seconds", type=float, default=4, help="of clips at least")
     parser.add_argument("--frames", type=int, default=150, help="from each clip")
     parser.add_argument("--every", type=int, default=10, help="score every n-th frame")
     parser.add_argument("--out", type=Path, help="write the rows as JSON")
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    chosen = one_a_person(clips(args.data, args.split, seconds=4), args.clips)
+    chosen = one_a_person(clips(args.data, args.split, seconds=args.seconds), args.clips)
     rows = {}
     print(HEADING, flush=True)
     for name, config in STUDIES[args.study].items():

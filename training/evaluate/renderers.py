@@ -66,9 +66,9 @@ class Drawn:
     doubt: F64
 
 
-def encode(source: Source) -> list[Packet]:
-    """Return the packets of a clip, as a file holds them."""
-    config = EncoderConfig(tick_rate=source.clip.fps, renderer="geometric")
+def encode(source: Source, renderer: RendererName = "geometric") -> list[Packet]:
+    """Return the packets of a clip, as a file holds them. ``renderer``: that judges them."""
+    config = EncoderConfig(tick_rate=source.clip.fps, renderer=renderer)
     with closing(open_tracker()) as tracker:
         encoder = Encoder(config, tracker)
         packets = [encoder.header()]
