@@ -150,8 +150,9 @@ class TkcReader:
         """Go to the last motion packet that begins at or before ``tick``, or the first of all.
 
         Returns what a fresh decoder must be given before it: the header, and the references
-        then in the bank with those they were predicted from. The file must be seekable; it is
-        scanned from its first record, up to ``tick`` or to where it is damaged.
+        then in the bank with those they were predicted from, from a key that names the identity.
+        The file must be seekable; it is scanned from its first record, up to ``tick`` or to where
+        it is damaged.
         """
         origin = self._file.tell() - self._at
         self._first, self._crc = None, None
@@ -242,9 +243,16 @@ class TkcReader:
 
 
 def _needed(references: list[Packet]) -> list[Packet]:
-    """Return the packets from the last key at or before the oldest one still in the bank."""
+    """Return the packets from the last key that can begin: up to the bank's oldest, with identity.
+
+    A key without one, as every WebP picture but the first is, leaves a fresh decoder without.
+    """
     parsed = [Reference.parse(packet.data) for packet in references]
     latest = {reference.slot: index for index, reference in enumerate(parsed)}
     oldest = min(latest.values(), default=0)
-    keys = [index for index in range(oldest + 1) if index < len(parsed) and parsed[index].key]
-    return references[max(keys, default=0) :]
+    starts = [
+        index
+        for index, reference in enumerate(parsed[: oldest + 1])
+        if reference.key and reference.identity is not None
+    ]
+    return references[max(starts, default=0) :]
