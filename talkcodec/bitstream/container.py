@@ -112,8 +112,10 @@ class TkcReader:
         self._crc: int | None = 0
         self._tick = 0
         self.complete = False
-        if self._get(len(MAGIC)) != MAGIC:
+        start = self._take(len(MAGIC))
+        if not MAGIC.startswith(start):
             raise BitstreamError("expected a .tkc file, found other bytes")
+        self._whole(start, len(MAGIC))
         self._first: bytes | None = self._record()
         if self._first is None:
             raise BitstreamError("expected a stream header, found the end record")
@@ -226,13 +228,22 @@ class TkcReader:
         self.complete = True
 
     def _get(self, count: int) -> bytes:
-        """Return exactly ``count`` bytes, however few the file gives at a time."""
+        """Return exactly ``count`` bytes."""
+        return self._whole(self._take(count), count)
+
+    def _whole(self, data: bytes, count: int) -> bytes:
+        if len(data) < count:
+            raise TruncatedError(f"expected a whole .tkc file, found its end at {self._at}")
+        return data
+
+    def _take(self, count: int) -> bytes:
+        """Return ``count`` bytes, however few the file gives at a time, or all that are left."""
         pieces = []
         wanted = count
         while wanted:
             piece = self._file.read(wanted)
             if not piece:
-                raise TruncatedError(f"expected a whole .tkc file, found its end at {self._at}")
+                break
             pieces.append(piece)
             wanted -= len(piece)
             self._at += len(piece)

@@ -94,10 +94,16 @@ def test_every_flipped_bit_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x89TK", b"RIFF1234WAVE", MAGIC.replace(b"\r\n", b"\n") + b"12", bytes(1000)]
+    "data", [b"RIFF", b"RIFF1234WAVE", MAGIC.replace(b"\r\n", b"\n") + b"12", bytes(1000), b"\x89P"]
 )
-def test_foreign_files(data: bytes) -> None:
-    with pytest.raises(BitstreamError, match=r"expected a (whole )?\.tkc file"):
+def test_foreign_files_are_none_however_short(data: bytes) -> None:
+    with pytest.raises(BitstreamError, match=r"expected a \.tkc file, found other bytes"):
+        TkcReader(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89TK", MAGIC])
+def test_the_beginning_of_a_file_is_truncated(data: bytes) -> None:
+    with pytest.raises(TruncatedError, match=rf"expected a whole \.tkc .* its end at {len(data)}"):
         TkcReader(io.BytesIO(data))
 
 
