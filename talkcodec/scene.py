@@ -25,10 +25,11 @@ from talkcodec.render.geometric import Layer, ReferenceView, Target
 from talkcodec.render.renderer import Renderer, open_renderer
 from talkcodec.types import F32, F64, I32, U8
 
-#: Ticks for which a layer stays in force without being sent again.
+#: Ticks for which a layer stays in force without being sent again (FORMAT.md section 12).
 LAYER_LIFE = 50
 
-#: Bound on a state component that is drawn, in finest steps: far beyond any face, yet finite.
+#: Bound on a state component that is drawn, in steps of its quantiser: far beyond any face, yet
+#: finite (FORMAT.md section 12).
 STATE_BOUND = 4000
 
 

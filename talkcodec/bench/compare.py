@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from talkcodec.bench.codecs import OFFLINE_NAMES, ClassicalCodec, CodecRun, classical
+from talkcodec.bench.extra import require_metrics_extra
 from talkcodec.bench.html import write_html
 from talkcodec.bench.ladder import LADDER_METRICS, LadderPoint, Ladders, matched, point_at_rate
 from talkcodec.bench.matched import bd_rate
 from talkcodec.bench.ours import DEFAULT_POINT, OurCodec
-from talkcodec.bench.plots import rd_png, require_matplotlib
+from talkcodec.bench.plots import rd_png
 from talkcodec.bench.rates import channel_rate
 from talkcodec.bench.report import (
     MATCHED_COLUMNS,
@@ -75,10 +76,15 @@ class CompareOptions:
 
 
 class Comparison:
-    """One run over several clips."""
+    """One run over several clips.
+
+    Raises:
+        MissingDependency: a package that no comparison can do without is not installed.
+        InputError: a score that all are compared by cannot be had.
+    """
 
     def __init__(self, options: CompareOptions, progress: Progress) -> None:
-        require_matplotlib()
+        require_metrics_extra()
         self.options = options
         self._progress = progress
         self._ours = OurCodec(tracker=options.tracker, renderer=options.renderer)
@@ -90,9 +96,9 @@ class Comparison:
         names = dict.fromkeys((*LADDER_METRICS, *options.metrics))
         self._suite: Suite = open_metrics(names)
         missing = [name for name in LADDER_METRICS if name in self._suite.absent]
-        if missing and self._codecs:
+        if missing:
             reason = self._suite.absent[missing[0]]
-            raise InputError(f"{missing[0]} is needed to match rates: {reason}")
+            raise InputError(f"{missing[0]} is needed to compare: {reason}")
 
     def _adopt(self, path: Path) -> None:
         try:

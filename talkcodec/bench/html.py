@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from talkcodec.bench.report import headline
+from talkcodec.bench.report import MATCHED_COLUMNS, headline
 from talkcodec.bench.stills import Still
 
 _STYLE = """
@@ -33,11 +33,17 @@ redundancy, references usable at once. "In a call" packets carry a copy of the g
 a reference is used when its acknowledgement is back, 0.3 s later. Same-score rates are read off
 each classical codec's ladder, log-linear between points; ≤ or ≥ marks a rate outside the ladder,
 where the ladder's end is used, so that the true figure lies further that way. Means of rates and
-ratios are geometric.
+ratios are geometric. BD-rate: the rate of talkcodec against the codec's at equal score, where both
+reach it, the mean over clips; it needs --sweep.
 LPIPS and DISTS: 0 is identical. Lips, eyes and iris: error in % of the distance between the
 eyes, found by tracking the output again; pose in degrees; face lost: % of frames in which the
 tracker finds none; identity: distance between embeddings, 0 is the same. L1 in 8-bit steps.
 """
+
+_CAPTION = (
+    "Lower left is better. Lines: classical codecs; black: our rates, where they were swept. "
+    "Dots: our clips at the default; star: mean."
+)
 
 #: What the columns of scores are called.
 _LABELS = {
@@ -83,7 +89,7 @@ def _sections(
     for name, reason in report["absent_metrics"].items():
         yield f'<p class="note">Not measured: {escape(name)} ({escape(reason)})</p>'
     yield "<h2>Rate and quality</h2>"
-    yield _figure(rd, "Lower left is better. Lines: classical codecs. Dots: our clips; star: mean.")
+    yield _figure(rd, _CAPTION)
     yield "<h2>How it looks</h2>"
     for label, still in stills:
         yield _figure(still.png(), label)
@@ -97,20 +103,29 @@ def _sections(
 
 
 def _matched_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    columns = ("same LPIPS", "÷ ours", "wire ÷ ours", "same DISTS", "÷ ours", "wire ÷ ours")
-    head = ["codec", *columns, "BD-rate LPIPS"]
-    ours = f"{summary['ours']['payload_kbps']:.1f} kbit/s"
-    rows = [["talkcodec", ours, "1", "1", ours, "1", "1", ""]]
+    head = ["codec"]
+    for column in MATCHED_COLUMNS:
+        head += [f"same {column.upper()}", "÷ ours", "wire ÷ ours"]
+    head += [f"BD-rate {column.upper()}" for column in MATCHED_COLUMNS]
+    ours = [f"{summary['ours']['payload_kbps']:.1f} kbit/s", "1", "1"]
+    rows = [["talkcodec", *ours * len(MATCHED_COLUMNS), *[""] * len(MATCHED_COLUMNS)]]
     for name, codec in summary["codecs"].items():
         cells = [name]
-        for column in ("lpips", "dists"):
+        for column in MATCHED_COLUMNS:
             found = codec[column]
             cells.append(f"{_bound(found['payload'])} kbit/s")
             cells += [_bound(found["payload_ratio"]), _bound(found["wire_ratio"])]
-        bd_rate = codec["lpips"]["bd_rate_percent"]
-        cells.append("–" if bd_rate is None else f"{bd_rate:+.0f} %")
+        cells += [_bd_rate(codec[column], summary["clips"]) for column in MATCHED_COLUMNS]
         rows.append(cells)
     return head, rows
+
+
+def _bd_rate(found: Mapping[str, Any], clips: int) -> str:
+    """Return a mean BD-rate, and of how many clips it is where some have none."""
+    value, count = found["bd_rate_percent"], found["bd_rate_clips"]
+    if value is None:
+        return "–"
+    return f"{value:+.0f} %" if count == clips else f"{value:+.0f} % ({count} of {clips} clips)"
 
 
 def _call_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

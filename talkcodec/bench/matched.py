@@ -9,7 +9,6 @@ from math import exp, log
 from typing import Literal
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from talkcodec.types import F64
 
@@ -88,6 +87,8 @@ def bd_rate(
     overshoot) of log rate over score; negative is a saving. None where the curves have fewer
     than two usable points or their score ranges do not overlap.
     """
+    from scipy.interpolate import PchipInterpolator
+
     sign = -1.0 if lower_is_better else 1.0
     curves = [_curve(points, sign) for points in (anchor, test)]
     if any(len(scores) < 2 for scores, _ in curves):

@@ -112,8 +112,10 @@ class TkcReader:
         self._crc: int | None = 0
         self._tick = 0
         self.complete = False
-        if self._get(len(MAGIC)) != MAGIC:
+        start = self._take(len(MAGIC))
+        if not MAGIC.startswith(start):
             raise BitstreamError("expected a .tkc file, found other bytes")
+        self._whole(start, len(MAGIC))
         self._first: bytes | None = self._record()
         if self._first is None:
             raise BitstreamError("expected a stream header, found the end record")
@@ -150,8 +152,9 @@ class TkcReader:
         """Go to the last motion packet that begins at or before ``tick``, or the first of all.
 
         Returns what a fresh decoder must be given before it: the header, and the references
-        then in the bank with those they were predicted from. The file must be seekable; it is
-        scanned from its first record, up to ``tick`` or to where it is damaged.
+        then in the bank with those they were predicted from, from a key that names the identity.
+        The file must be seekable; it is scanned from its first record, up to ``tick`` or to where
+        it is damaged.
         """
         origin = self._file.tell() - self._at
         self._first, self._crc = None, None
@@ -225,13 +228,22 @@ class TkcReader:
         self.complete = True
 
     def _get(self, count: int) -> bytes:
-        """Return exactly ``count`` bytes, however few the file gives at a time."""
+        """Return exactly ``count`` bytes."""
+        return self._whole(self._take(count), count)
+
+    def _whole(self, data: bytes, count: int) -> bytes:
+        if len(data) < count:
+            raise TruncatedError(f"expected a whole .tkc file, found its end at {self._at}")
+        return data
+
+    def _take(self, count: int) -> bytes:
+        """Return ``count`` bytes, however few the file gives at a time, or all that are left."""
         pieces = []
         wanted = count
         while wanted:
             piece = self._file.read(wanted)
             if not piece:
-                raise TruncatedError(f"expected a whole .tkc file, found its end at {self._at}")
+                break
             pieces.append(piece)
             wanted -= len(piece)
             self._at += len(piece)
@@ -242,9 +254,16 @@ class TkcReader:
 
 
 def _needed(references: list[Packet]) -> list[Packet]:
-    """Return the packets from the last key at or before the oldest one still in the bank."""
+    """Return the packets from the last key that can begin: up to the bank's oldest, with identity.
+
+    A key without one, as every WebP picture but the first is, leaves a fresh decoder without.
+    """
     parsed = [Reference.parse(packet.data) for packet in references]
     latest = {reference.slot: index for index, reference in enumerate(parsed)}
     oldest = min(latest.values(), default=0)
-    keys = [index for index in range(oldest + 1) if index < len(parsed) and parsed[index].key]
-    return references[max(keys, default=0) :]
+    starts = [
+        index
+        for index, reference in enumerate(parsed[: oldest + 1])
+        if reference.key and reference.identity is not None
+    ]
+    return references[max(starts, default=0) :]

@@ -9,6 +9,7 @@ the input in hexadecimal.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -24,6 +25,7 @@ from talkcodec.bitstream.coding import decode_group, encode_group
 from talkcodec.bitstream.container import MAGIC, TkcReader
 from talkcodec.bitstream.control import (
     Acknowledge,
+    Alive,
     Bye,
     Hello,
     ModeChange,
@@ -83,6 +85,7 @@ class Target:
                 ModeChange("video", 75),
                 SoundTime(50, 1_000_000),
                 Mute(),
+                Alive(),
             )
         ]
         arrivals = (Arrival(75, 900), Arrival(0x0302, 20, chunk=True), Arrival(78, 0))
@@ -96,6 +99,7 @@ class Target:
     def feed(self, data: bytes) -> str:
         """Parse ``data`` as what its first byte says and return its kind."""
         if data[:1] == b"\x89":
+            seek(data)
             for packet in TkcReader(io.BytesIO(data)):
                 self.feed(packet.data)
             return "file"
@@ -123,6 +127,31 @@ class Target:
         if not same:
             raise AssertionError(f"a {kind} differs after serialize and parse")
         return kind
+
+
+def seek(data: bytes) -> None:
+    """Seek in the file ``data`` and check that what follows is the end of what it holds.
+
+    Raises:
+        BitstreamError: ``data`` does not begin as a file does.
+        AssertionError: other packets came than were to be expected.
+    """
+    whole = _packets(TkcReader(io.BytesIO(data)))
+    reader = TkcReader(io.BytesIO(data))
+    header, *references = reader.seek(data[-1])
+    rest = _packets(reader)
+    good = rest == whole[len(whole) - len(rest) :] and header.kind == "header"
+    if not good or any(packet not in whole or packet.kind != "reference" for packet in references):
+        raise AssertionError(f"seeking to tick {data[-1]} gives other packets than reading")
+
+
+def _packets(reader: TkcReader) -> list[Packet]:
+    """Return the packets up to the end or the damage."""
+    found = []
+    with contextlib.suppress(BitstreamError):
+        for packet in reader:
+            found.append(packet)  # noqa: PERF402  what was read before an error counts
+    return found
 
 
 def mutate(data: bytes, random: Random, seeds: list[bytes]) -> bytes:
@@ -193,10 +222,14 @@ def resident_bytes() -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the last line on stdout is one JSON object."""
+    """Run the command; the last line on stdout is one JSON object.
+
+    Resident memory in it is that after a tenth of the inputs and after the last.
+    """
     parser = argparse.ArgumentParser(prog="python -m talkcodec.bitstream.fuzz", description=__doc__)
     parser.add_argument("--packets", type=int, default=100_000, help="number of damaged inputs")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the result to this file as well")
     options = parser.parse_args(arguments)
     start = perf_counter()
     try:
@@ -204,14 +237,18 @@ def main(arguments: list[str] | None = None) -> int:
     except AssertionError as error:
         _say(f"expected an object or a BitstreamError, found {error}")
         return 1
-    growth = resident[-1] - resident[0] if resident else 0
+    before, after = (resident[0], resident[-1]) if resident else (0, 0)
+    growth = after - before
     report = {
         "inputs": options.packets,
         "seed": options.seed,
         "seconds": round(perf_counter() - start, 1),
         "outcomes": dict(sorted(outcomes.items())),
+        "resident_mb": {"before": round(before / 1e6, 1), "after": round(after / 1e6, 1)},
         "resident_growth_bytes": growth,
     }
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps(report) + "\n")
     if growth > _SLACK_BYTES:
         _say(f"expected growth below {_SLACK_BYTES} B, found {growth}")

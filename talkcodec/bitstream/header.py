@@ -29,7 +29,7 @@ class StreamHeader:
     size: int
     tick_rate: Fraction
     table_hash: bytes
-    max_bank: int = 4
+    max_bank: int = MAX_BANK
     tick: int = 0
     version: int = VERSION
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a receiver tells about the path, a few times a second (FORMAT.md section 11).
+"""What a receiver tells about the path, a few times a second (FORMAT.md section 10).
 
 A report costs 190 bytes of headers and acknowledgement, so it is binary and holds all the sender
 may want: it lists when which packet came, and leaves it to the sender, who knows when it sent

@@ -93,7 +93,7 @@ def sample_stream(
     A reference comes before every fourth group; later groups carry the one before as redundancy
     half of the time.
     """
-    header = StreamHeader(256, Fraction(25), tables.hash)
+    header = StreamHeader(256, Fraction(25), tables.hash, max_bank=4)
     packets = [Packet("header", header.serialize(), 0)]
     meaning: list[StreamHeader | Reference | MotionGroup] = [header]
     tick = 0

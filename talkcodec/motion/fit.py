@@ -16,7 +16,7 @@ from talkcodec.motion.shape import (
 )
 from talkcodec.types import F32, F64, I32
 
-#: Bound on identity coefficients in steps, so that one fits a signed byte (FORMAT.md).
+#: Bound on identity coefficients in steps (FORMAT.md section 12).
 IDENTITY_LIMIT = 127
 
 

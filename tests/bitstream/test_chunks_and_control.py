@@ -27,7 +27,7 @@ from talkcodec.bitstream import (
     parse_control,
     serialize_control,
 )
-from talkcodec.bitstream.control import ModeChange, Mute, SoundTime
+from talkcodec.bitstream.control import Alive, ModeChange, Mute, SoundTime
 from talkcodec.errors import BitstreamError, TruncatedError
 
 MESSAGE = bytes(range(256)) * 9
@@ -45,6 +45,7 @@ controls = st.one_of(
     st.builds(ModeChange, st.sampled_from(["motion", "video"]), st.integers(0, 2**48 - 1)),
     st.builds(SoundTime, u32, st.integers(0, 2**52 - 1)),
     st.just(Mute()),
+    st.just(Alive()),
 )
 
 

@@ -94,10 +94,16 @@ def test_every_flipped_bit_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x89TK", b"RIFF1234WAVE", MAGIC.replace(b"\r\n", b"\n") + b"12", bytes(1000)]
+    "data", [b"RIFF", b"RIFF1234WAVE", MAGIC.replace(b"\r\n", b"\n") + b"12", bytes(1000), b"\x89P"]
 )
-def test_foreign_files(data: bytes) -> None:
-    with pytest.raises(BitstreamError, match=r"expected a (whole )?\.tkc file"):
+def test_foreign_files_are_none_however_short(data: bytes) -> None:
+    with pytest.raises(BitstreamError, match=r"expected a \.tkc file, found other bytes"):
+        TkcReader(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89TK", MAGIC])
+def test_the_beginning_of_a_file_is_truncated(data: bytes) -> None:
+    with pytest.raises(TruncatedError, match=rf"expected a whole \.tkc .* its end at {len(data)}"):
         TkcReader(io.BytesIO(data))
 
 
@@ -251,14 +257,15 @@ def test_seek_gives_a_decoder_all_it_needs() -> None:
 
 
 def test_seek_gives_no_references_that_nothing_needs() -> None:
-    """Four slots, a key every four references: seven at most are ever needed."""
+    """Four slots, a key every four references: seven are needed where they name the identity."""
     packets, meaning = sample_stream(Random(5), TABLES, 80)
     keyed = []
     for packet, item in zip(packets, meaning, strict=True):
         if isinstance(item, Reference) and item.sequence % 4 == 0:
-            data = bytearray(packet.data)
-            data[1] |= 1
-            keyed.append(Packet("reference", bytes(data), packet.tick))
+            # One key says nothing of the identity: what begins with it knows none.
+            identity = None if item.sequence == 12 else (1, 2)
+            key = replace(item, key=True, identity=identity)
+            keyed.append(Packet("reference", key.serialize(), packet.tick))
         else:
             keyed.append(packet)
     reader = TkcReader(io.BytesIO(sample_file(keyed)))
@@ -268,6 +275,9 @@ def test_seek_gives_no_references_that_nothing_needs() -> None:
     middle = next(p.tick for p in keyed if p.kind == "motion" and p.data[3] == 9)
     needed = reader.seek(middle)
     assert [Reference.parse(p.data).sequence for p in needed[1:]] == [4, 5, 6, 7, 8, 9]
+    later = next(p.tick for p in keyed if p.kind == "motion" and p.data[3] == 15)
+    needed = reader.seek(later)
+    assert [Reference.parse(p.data).sequence for p in needed[1:]] == list(range(8, 16))
 
 
 def test_seek_in_a_truncated_file_finds_what_is_there() -> None:

@@ -159,7 +159,7 @@ def test_the_file_decodes_to_the_golden_integers(expected: dict[str, Any]) -> No
             motion.append(motion_as_json(group))
             motion_bytes.append(packet.data.hex())
     assert reader.complete
-    assert reader.header == StreamHeader(256, reader.header.tick_rate, tables.hash)
+    assert reader.header == StreamHeader(256, reader.header.tick_rate, tables.hash, 4)
     assert references == expected["references"]
     assert motion == expected["motion"]
     assert motion_bytes == expected["motion_bytes"]
