@@ -4,7 +4,9 @@
 Landmarks of permissively licensed train clips are brought to a canonical pose (generalised
 Procrustes analysis), each clip's mean is taken as its person's neutral shape, and principal
 components are taken of the people (identity) and of what is left over time (expression), with
-lips and eyelids weighted up and depth down. Writes ``motion.safetensors`` and the topology.
+lips and eyelids weighted up and depth down. Writes ``motion.safetensors``; tables have to be fitted
+anew then (``training.fit_tables``). A basis serves the tracker that it was fitted to: of another
+one's landmarks it leaves a third more out.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from talkcodec.motion.landmarks import BROWS, EYELIDS, IRISES, LIPS, inter_ocula
 from talkcodec.motion.shape import EXPRESSION_START, ShapeModel, fit_pose, iris_free_rigidity
 from talkcodec.types import F64, LANDMARKS
 from training.corpus import DATA, clips, load_labels
+from training.fit_tables import update_manifest
 
 #: Components of identity; enough for 0.3 % of the inter-ocular distance (training/RESULTS.md).
 IDENTITY = 40
@@ -46,11 +49,12 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, default=Path("runs/labels"))
     parser.add_argument("--out", type=Path, default=Path("talkcodec/weights/motion.safetensors"))
     parser.add_argument("--components", type=int, default=24)
-    parser.add_argument("--step", type=float, default=0.4, help="%% of the inter-ocular distance")
+    parser.add_argument("--step", type=float, default=0.42, help="%% of the inter-ocular distance")
     args = parser.parse_args()
     mean, identity, expression = fit_bases(args.data, args.labels)
     build_model(mean, identity, expression, args.components, args.step).save(args.out)
     args.out.chmod(0o644)
+    update_manifest(args.out.parent)
     print(f"{args.out}: {args.components} components of expression, step {args.step} %")
 
 
@@ -74,8 +78,8 @@ def fit_bases(data: Path, labels: Path) -> tuple[F64, Basis, Basis]:
     identity = components(np.concatenate(list(people.values())) - mean, flat, IDENTITY)
     featured = np.ones((LANDMARKS, 3))
     featured[:, 2] = 0.3
-    featured[list(LIPS)] *= 2.0
-    featured[list(EYELIDS)] *= 2.5
+    featured[list(LIPS)] *= 2.5
+    featured[list(EYELIDS)] *= 5.0
     featured[list(IRISES)] = 0.0
     return mean, identity, components(np.concatenate(residuals), featured, 60)
 

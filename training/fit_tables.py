@@ -72,7 +72,8 @@ def collect(clip: Clip, labels: Path, frames: int, mode: int, samples: Samples) 
             for index, value in enumerate(trace.group.flow.values.tolist()):
                 samples[f"flow.{mode}.{index}"].append(value)
 
-    config = EncoderConfig(tick_rate=clip.rate, layers=LayerConfig(modes=(mode,)))
+    layers = LayerConfig(modes=(mode,))
+    config = EncoderConfig(tick_rate=clip.rate, layers=layers, renderer="geometric")  # is quicker
     encoder = Encoder(config, RecordedTracker(load_labels(labels, clip)), trace=count)
     for index, picture in enumerate(pictures(clip)[:frames]):
         encoder.encode(Frame(picture, index, Fraction(1) / clip.rate))
