@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 #: Packets of video that wait for one before them; beyond that only a key picture can help.
 CAPACITY = 64
 
-#: Sides in pixels of the largest picture that is decoded; ours are 256 or 512.
-LARGEST = 2048
+#: Sides in pixels of the largest picture that is decoded: that of the larger canvas. (What a page
+#: of ``call --web`` sends to the program beside it does not come this way.)
+LARGEST = 512
 
 #: Seconds until a packet that was asked for is asked for again, by what factor that grows, and how
 #: often it is asked for.
@@ -63,7 +64,7 @@ class Assembly:
     aiortc takes one picture with each packet; where a packet completes several, all but the last
     go to ``hand_over`` first, with a packet of theirs. After a gap that nothing filled, pictures
     are dropped until a key picture: what was decoded without all before it would be wrong. So are
-    pictures larger than ``LARGEST``, which would cost their decoder a gigabyte.
+    pictures larger than ``LARGEST``, which would cost memory and time that no call needs.
     """
 
     def __init__(self, hand_over: Callable[[JitterFrame, RtpPacket], None]) -> None:
@@ -121,11 +122,11 @@ class Assembly:
 
     def _begins_key(self, number: int) -> bool:
         """Return whether a complete key picture begins with packet ``number``."""
-        return _is_key(_data(self._packets[number])) and bool(self._picture(number))
+        return is_key(_data(self._packets[number])) and bool(self._picture(number))
 
     def _fits(self, data: bytes) -> bool:
         """Return whether a picture, or the key picture that it goes on from, may be decoded."""
-        if _is_key(data):
+        if is_key(data):
             sides = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (6, 8))
             self._barred = max(sides) > LARGEST
         return not self._barred
@@ -175,7 +176,7 @@ def _unwrap(number: int, newest: int | None) -> int:
     return newest + (number - newest + 32768) % 65536 - 32768
 
 
-def _is_key(data: bytes) -> bool:
+def is_key(data: bytes) -> bool:
     """Return whether ``data`` begins as a key picture of VP8 does (RFC 6386, 9.1)."""
     return data[3:6] == b"\x9d\x01\x2a" and not data[0] & 1
 

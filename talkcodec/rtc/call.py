@@ -111,8 +111,9 @@ class Call:
             None if sending is None else sending.session,
             None if receiving is None else receiving.session,
         )
-        make = partial(Peer, ice_servers=tuple(ice_servers), tell=tell, wire=wire)
         self._clock = clock or SystemClock()
+        servers = tuple(ice_servers)
+        make = partial(Peer, ice_servers=servers, tell=tell, wire=wire, clock=self._clock)
         self._driver = Driver(self._session, self._clock, self._heard, make)
         self._patience = patience
         self._on_lost = on_lost

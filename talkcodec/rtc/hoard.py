@@ -4,7 +4,8 @@
 aiortc opens every data channel that the other end asks for, and collects fragments of a message
 until its last one comes, whatever window it had announced. Neither has a bound, and neither is
 needed here: a call has three channels, and every message of ours fits one SCTP chunk. So an end
-that opens another channel, or leaves more than ``MAX_HELD`` bytes unfinished, is cut off.
+that opens another channel, or leaves more than ``MAX_HELD`` bytes unfinished, is cut off. So is one
+that sends RTP from ever new sources (``sources``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from talkcodec.rtc.sources import allow_few_sources
 
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel, RTCPeerConnection
@@ -41,6 +44,7 @@ class HoardWatch:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         connection.on("datachannel", self._opened)
+        allow_few_sources(connection, self._object)
         self._look()
 
     def close(self) -> None:

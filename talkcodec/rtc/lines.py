@@ -9,7 +9,8 @@ parked on a transport that is not connected, which aiortc's objects take for a s
 Packets are encoded by us: aiortc's own encoders start at 250 kbit/s for video and are fixed at
 96 for sound.
 
-One thing of aiortc's we cannot use as it is: its jitter buffers; see ``assembly``.
+What of aiortc's we cannot use as it is: its jitter buffers, see ``assembly``; its queues around
+decoders, see ``decoding``; and its answers to requests, see ``feedback``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import av
 from aiortc import (
@@ -30,7 +31,10 @@ from aiortc import (
 )
 from aiortc.mediastreams import MediaStreamError
 
+from talkcodec.clock import Clock
 from talkcodec.rtc.assembly import Asking, Assembly, Passage
+from talkcodec.rtc.decoding import Decoding, LineKind, private
+from talkcodec.rtc.feedback import Repeats, keep_reporting
 
 if TYPE_CHECKING:
     from aiortc import RTCPeerConnection, RTCRtpReceiver
@@ -43,8 +47,6 @@ _GRACE = 0.25
 
 #: Packets that wait for aiortc, which takes them at once unless the loop is late; oldest dropped.
 WAITING = 16
-
-LineKind = Literal["audio", "video"]
 
 _CODECS: dict[LineKind, str] = {"audio": "audio/opus", "video": "video/VP8"}
 _CLOCKS: dict[LineKind, int] = {"audio": 48_000, "video": 90_000}
@@ -95,25 +97,20 @@ def _set_buffers(receiver: RTCRtpReceiver, kind: LineKind) -> None:
     Where its attributes are gone media come as aiortc sees fit, later and with longer gaps.
     """
     names = ["jitter_buffer", "nack_generator", "codecs", "timestamp_mapper", "decoder_queue"]
-    if not all(hasattr(receiver, _private(name)) for name in names):
+    if not all(hasattr(receiver, private(name)) for name in names):
         return
     if kind == "audio":
-        setattr(receiver, _private("jitter_buffer"), Passage())
+        setattr(receiver, private("jitter_buffer"), Passage())
         return
 
     def hand_over(frame: JitterFrame, packet: RtpPacket) -> None:
         """Do with ``frame`` what aiortc does with the one that it is returned."""
-        codecs, mapper, decoder = (getattr(receiver, _private(name)) for name in names[2:])
+        codecs, mapper, decoder = (getattr(receiver, private(name)) for name in names[2:])
         frame.timestamp = mapper.map(frame.timestamp)
         decoder.put((codecs[packet.payload_type], frame))
 
-    setattr(receiver, _private("jitter_buffer"), Assembly(hand_over))
-    setattr(receiver, _private("nack_generator"), Asking())
-
-
-def _private(name: str) -> str:
-    """Return what Python calls a receiver's attribute ``__name`` outside its class."""
-    return f"_RTCRtpReceiver__{name}"
+    setattr(receiver, private("jitter_buffer"), Assembly(hand_over))
+    setattr(receiver, private("nack_generator"), Asking())
 
 
 class Line:
@@ -122,7 +119,9 @@ class Line:
     ``refused``: packets given while it rested.
     """
 
-    def __init__(self, connection: RTCPeerConnection, kind: LineKind) -> None:
+    def __init__(
+        self, connection: RTCPeerConnection, kind: LineKind, clock: Clock | None = None
+    ) -> None:
         self.kind = kind
         self.refused = 0
         self._connection = connection
@@ -131,7 +130,10 @@ class Line:
         capable = RTCRtpSender.getCapabilities(kind).codecs
         chosen = [codec for codec in capable if codec.mimeType == _CODECS[kind]]
         self._transceiver.setCodecPreferences(chosen)
+        self._decoding = Decoding(self._transceiver.receiver, kind, clock)
         _set_buffers(self._transceiver.receiver, kind)
+        keep_reporting(self._transceiver.receiver)
+        self._repeats = Repeats(self._transceiver.sender, clock)
         self._nowhere: RTCDtlsTransport | None = None
         self._sending = False
         self._parking: asyncio.TimerHandle | None = None
@@ -177,7 +179,7 @@ class Line:
     def listen(self, *, on: bool) -> None:
         """Let receiver reports and requests for lost packets out, or nothing.
 
-        What arrives is taken either way.
+        What arrives is taken either way, and bounded either way.
         """
         if self._nowhere is not None:
             self._transceiver.receiver.setTransport(self._real if on else self._nowhere)
@@ -198,6 +200,10 @@ class Line:
         """Cancel the timer; the connection closes the rest."""
         if self._parking is not None:
             self._parking.cancel()
+
+    async def ended(self) -> None:
+        """Wait for the decoding thread; call when the connection is closed."""
+        await self._decoding.ended()
 
     @property
     def _real(self) -> RTCDtlsTransport:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from talkcodec.clock import Clock
 from talkcodec.errors import TalkcodecError
 from talkcodec.rtc.hoard import HoardWatch
 from talkcodec.rtc.ice import IceServer, hasten, unheard
@@ -54,13 +55,14 @@ class Peer:
         ice_servers: Sequence[IceServer] = (),
         tell: Callable[[str], None] = lambda _line: None,
         wire: Wire | None = None,
+        clock: Clock | None = None,
     ) -> None:
         from talkcodec.rtc.lines import Line
 
         self._connection = _connection(ice_servers)
         # Before the channels: aiortc closes the transport of an answer where they come first.
-        self.sound: Line = Line(self._connection, "audio")
-        self.video: Line = Line(self._connection, "video")
+        self.sound: Line = Line(self._connection, "audio", clock)
+        self.video: Line = Line(self._connection, "video", clock)
         self._on_message = on_message
         self._opened = asyncio.Event()
         self.closed = asyncio.Event()
@@ -71,7 +73,7 @@ class Peer:
         hasten(self._connection)
         self.refused: str | None = None
         self._watch = HoardWatch(self._connection, self._refuse)
-        self._cutting: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._wire = wire
         self._tap: Tap | None = None
 
@@ -166,14 +168,29 @@ class Peer:
         return sum(channel.bufferedAmount for channel in self._channels.values())
 
     async def close(self) -> None:
-        """End the connection; may be called again."""
+        """End the connection, in some seconds at most; may be called again, by several at once."""
+        await asyncio.shield(self._end())
+
+    def _end(self) -> asyncio.Task[None]:
+        """Return what ends the connection: a task, which goes on when nobody waits any more."""
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._run_down())
+        return self._ending
+
+    async def _run_down(self) -> None:
+        from talkcodec.rtc.ending import end
+
         self._watch.close()
         if self._tap is not None:
             self._tap.close()
-        for line in (self.sound, self.video):
+        lines = (self.sound, self.video)
+        for line in lines:
             line.close()
-        await self._connection.close()
-        self.closed.set()
+        try:
+            await end(self._connection)
+            await asyncio.gather(*(line.ended() for line in lines))
+        finally:
+            self.closed.set()
 
     def _received(self, channel: Channel, data: bytes | str) -> None:
         # A browser may send text; every message of ours is bytes, so it is not for us.
@@ -182,7 +199,7 @@ class Peer:
 
     def _refuse(self, reason: str) -> None:
         self.refused = reason
-        self._cutting = asyncio.ensure_future(self.close())
+        self._end()
 
     def _check_state(self) -> None:
         # A path that falls silent fails after about 30 s, when ICE's consent checks run out.

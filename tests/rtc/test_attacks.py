@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from fractions import Fraction
 
 import pytest
-from aiortc import RTCPeerConnection
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, SCTP_DATA_UNORDERED, DataChunk
 
 from receiver import Receiver
@@ -38,9 +37,9 @@ from talkcodec.rtc.duplex import DuplexSession
 from talkcodec.rtc.hoard import MAX_HELD, held
 from talkcodec.rtc.limits import CONTROL_RATE
 from talkcodec.rtc.messages import MAX_WAITING, greeting
-from talkcodec.rtc.peer import Peer
 from talkcodec.rtc.receiving import ReceiverSession
 from talkcodec.rtc.sending import SenderSession
+from tests.rtc.attacker import Attacker
 
 MIB = 1 << 20
 
@@ -162,35 +161,6 @@ def test_a_flood_of_control_messages_is_not_even_read() -> None:
     session.receive(motion, 3.0)
     assert session.receiving is not None
     assert session.receiving.counts.groups == 1
-
-
-class Attacker:
-    """An aiortc peer that is connected to one of ours and does as it likes."""
-
-    def __init__(self) -> None:
-        self.connection = RTCPeerConnection()
-        self.victim = Peer(lambda _channel, _data: None)
-
-    async def connect(self, call: Call | None = None) -> None:
-        """Connect to ``call``, or to the bare ``victim``."""
-        from aiortc import RTCSessionDescription
-
-        for number, name in enumerate(("motion", "reference", "control"), 1):
-            self.connection.createDataChannel(
-                name, ordered=number == 3, maxRetransmits=0 if number < 3 else None,
-                negotiated=True, id=number,
-            )  # fmt: skip
-        end = call or self.victim
-        offer = await end.offer()
-        await self.connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        await self.connection.setLocalDescription(await self.connection.createAnswer())
-        await end.accept(self.connection.localDescription.sdp)
-        if call is None:
-            await self.victim.opened()
-
-    async def close(self) -> None:
-        await self.connection.close()
-        await self.victim.close()
 
 
 async def test_fragments_without_end_below_the_data_channel_end_the_connection() -> None:
