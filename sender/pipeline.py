@@ -18,6 +18,7 @@ from functools import partial
 
 from sender.fallback import Fallback, FallbackConfig, VideoPicture
 from sender.sound import SoundEncoding, SoundPacket
+from sender.steering import Steering
 from talkcodec import weights
 from talkcodec.bitstream.control import ModeChange, Mute, SoundTime
 from talkcodec.clock import Clock, Stopwatch, SystemClock
@@ -95,6 +96,9 @@ class Sender:
         self._frames: Mailbox[Frame] = Mailbox(1)
         self._timeline = Timeline()
         self._fallback = Fallback(fallback or FallbackConfig(), self.config.tick_rate)
+        self._steering = Steering(self.session, float(self.config.tick_rate))
+        self._fallback.plan = self._steering.plan
+        self._steering_heard: asyncio.Task[None] | None = None
         self._sound = SoundEncoding(self._clock, sound_rate)
         self._captured = self._encoded = 0
         self._took = 0.0
@@ -180,8 +184,11 @@ class Sender:
         return self._reason
 
     def set_video_rate(self, rate: int) -> None:
-        """Let video, in mode ``video``, take ``rate`` bits per second (10000 or more)."""
-        self._fallback.rate = FallbackConfig(rate).rate
+        """Let video, in mode ``video``, take up to ``rate`` bits per second (10000 or more).
+
+        It takes less where the path is thought to carry less.
+        """
+        self._fallback.limit = FallbackConfig(rate).rate
 
     def report(self) -> SenderReport:
         """Return the totals so far."""
@@ -209,12 +216,16 @@ class Sender:
     def media(self) -> SentMedia:
         """Return the totals of sound and of ordinary video so far."""
         video, sound = self._fallback.counts, self._sound.counts
+        plan = self._fallback.plan
         return SentMedia(
             timestamp=self._clock.now(),
             mode=self._fallback.mode,
             mode_switches=video.switches,
             video_pictures=video.pictures,
             video_bytes=video.bytes,
+            video_rate=plan.rate,
+            video_divisor=plan.divisor,
+            video_side=plan.side,
             sound_packets=sound.packets,
             sound_bytes=sound.bytes,
             sound_muted=sound.muted,
@@ -239,6 +250,7 @@ class Sender:
             raise TalkcodecError("expected a prepared sender, found none")
         self.session.send(self._encoder.header())
         self._sound.forget()
+        self._steering.joined()
         if self._worker is None:
             self._worker = threading.Thread(
                 target=self._work, args=(self._encoder,), name="sender", daemon=True
@@ -352,9 +364,21 @@ class Sender:
         if picture is not None:
             if picture.key:
                 self.session.sent_key_picture()
+            self._steering.sent(len(picture.data))
             step = video_step(self.config.tick_rate)
             call.video.put(picture.data, stamp(picture.tick, step))
+        self._steer(call)
         call.pump()
+
+    def _steer(self, call: Call) -> None:
+        """Keep video within what the path carries."""
+        fallback, now, sound = self._fallback, self._clock.now(), self._sound.counts
+        fallback.plan = self._steering.look(
+            fallback.mode, fallback.limit, (sound.packets, sound.bytes), now
+        )
+        heard = self._steering_heard
+        if fallback.mode == "video" and (heard is None or heard.done()):
+            self._steering_heard = asyncio.create_task(self._steering.hear(call.video, now))
 
     def _announce(self, change: ModeChange, channel: Channel) -> None:
         call = self._call
