@@ -36,6 +36,7 @@ from talkcodec.rtc.mailbox import Mailbox
 from talkcodec.rtc.marks import SOUND_STEP, stamp, video_step
 from talkcodec.rtc.mediastats import SentMedia
 from talkcodec.rtc.messages import Channel
+from talkcodec.rtc.once import Once
 from talkcodec.rtc.rate import RateConfig
 from talkcodec.rtc.references import PaceConfig
 from talkcodec.rtc.sending import SenderSession
@@ -85,7 +86,7 @@ class Sender:
         config = config or EncoderConfig()
         self.config = replace(config, acknowledged=True, modes=config.modes or ModeConfig())
         self._references = ThreadPoolExecutor(1, thread_name_prefix="references")
-        self._open = partial(_open, self.config, tracker, stopwatch, self._references)
+        self._opened = Once(partial(_open, self.config, tracker, stopwatch, self._references))
         self._encoder: Encoder | None = None
         best = StreamSettings(self.config.group, self.config.quantiser, self.config.redundancy)
         self.session = SenderSession(weights.tables().hash, pace, best=best, rate=rate)
@@ -240,8 +241,7 @@ class Sender:
 
     async def prepare(self) -> None:
         """Load and try all that a frame needs, once; seconds in which the event loop goes on."""
-        if self._encoder is None:
-            self._encoder = await asyncio.to_thread(self._open)
+        self._encoder = await self._opened.result()
 
     def joined(self, call: Call) -> None:
         """Introduce the stream, and begin."""
