@@ -121,10 +121,12 @@ class VideoRate:
         config, plan = self.config, self.plan
         wanted = best_plan(budget, limit, self.fps, config.floor)
         if wanted.rate < (1 - config.down) * plan.rate or plan.rate > limit:
-            failed = now - self._climbed < config.trial
-            longer = 2 * self._patience if failed else config.patience
-            self._patience = min(longer, config.patience_most)
-            self.plan, self._changed = wanted, now
+            if now - self._climbed < config.trial:
+                self._patience = min(2 * self._patience, config.patience_most)
+            elif now - self._changed > config.trial:
+                self._patience = config.patience
+            # One climb fails once, in however many steps things get worse.
+            self.plan, self._changed, self._climbed = wanted, now, float("-inf")
         elif (
             wanted.rate > plan.rate
             and wanted.rate >= min((1 + config.up) * plan.rate, limit)

@@ -68,7 +68,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[Any, str]:
 
 def test_a_call_in_three_commands(tmp_path: Path) -> None:
     shown, stats = tmp_path / "shown.mp4", tmp_path / "stats.jsonl"
-    reports = ("--stats", str(stats), "--stats-port", "0", "--group", "2", "--max-rate", "60")
+    reports = ("--stats", str(stats), "--stats-port", "0", "--group", "2", "--max-rate", "400")
     talk = ("--input", "pattern", "--seconds", "3", "--json", "--output")
     with command("signal", "--port", "0") as server:
         url = told(server, r"listening at (ws://\S+)")

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import pytest
+
 from receiver import Receiver
 from sender import Sender
 from talkcodec.encoder import EncoderConfig
@@ -19,7 +21,9 @@ from tests.sender.test_sender_call import Tracker
 _DATAGRAM, _RTCP = 28, range(192, 224)
 
 
-async def test_packets_weigh_what_is_thought_and_reports_come() -> None:
+async def test_packets_weigh_what_is_thought_and_reports_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     relay, passed = await UdpRelay.open(), []
     link = relay._forward.link
     send = link.send
@@ -29,7 +33,7 @@ async def test_packets_weigh_what_is_thought_and_reports_come() -> None:
             passed.append(len(datagram) + _DATAGRAM)
         send(datagram, now)
 
-    link.send = noted
+    monkeypatch.setattr(link, "send", noted)
     shown: list[object] = []
     receiver = Receiver(shown.append)
     sender = Sender(EncoderConfig(), tracker=Tracker())
