@@ -33,6 +33,7 @@ from talkcodec.rtc.incoming import Incoming
 from talkcodec.rtc.mailbox import Mailbox
 from talkcodec.rtc.mediastats import ReceivedMedia
 from talkcodec.rtc.messages import greeting
+from talkcodec.rtc.once import Once
 from talkcodec.rtc.playout import PlayoutConfig
 from talkcodec.rtc.receiving import ReceiverSession
 from talkcodec.rtc.soundplayout import SoundPlayoutConfig
@@ -128,7 +129,7 @@ class Receiver:
             lambda: self._screen.tick_rate,
             self._clock,
         )
-        self._prepared = False
+        self._prepared = Once(self._screen.prepare)
         self._mode: Mode = "motion"
         self._call: Call | None = None
         self._ended_at: float | None = None
@@ -221,9 +222,7 @@ class Receiver:
 
     async def prepare(self) -> None:
         """Load and try all that a picture needs, once, while the event loop goes on."""
-        if not self._prepared:
-            self._prepared = True
-            await asyncio.to_thread(self._screen.prepare)
+        await self._prepared.result()
 
     def joined(self, call: Call) -> None:
         """Take what comes by the lines of the connection that stands now."""

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from talkcodec.bitstream.control import ModeChange
+from talkcodec.rtc.videorate import RUNGS, VideoPlan
 from talkcodec.types import U8, Mode, Packet
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FallbackConfig:
-    """``rate``: bits per second of video. ``refresh``: seconds between key pictures, which end
-    what a lost packet spoilt; the receiver may ask for one earlier.
+    """``rate``: bits per second of video at most; the path may call for less. ``refresh``: seconds
+    between key pictures, which end what a lost packet spoilt; the receiver may ask for one earlier.
     """
 
     rate: int = 100_000
@@ -53,22 +54,25 @@ class FallbackCounts:
 
 
 class Fallback:
-    """Belongs to the thread that encodes; others may set ``wanted`` and ``rate``.
+    """Belongs to the thread that encodes; others may set ``wanted``, ``limit`` and ``plan``.
 
-    ``mode``: how pictures go now; ``since``: the tick of the last switch.
+    ``mode``: how pictures go now; ``since``: the tick of the last switch. ``limit``: bits per
+    second of video that the caller allows; ``plan``: what the path does, within that.
     """
 
     def __init__(self, config: FallbackConfig, tick_rate: Fraction) -> None:
         self.wanted: Mode = "motion"
         self.mode: Mode = "motion"
         self.since = 0
-        self.rate = config.rate
+        self.limit = config.rate
+        self.plan = VideoPlan(config.rate, 1, RUNGS[0].side)
         self.counts = FallbackCounts()
         self._refresh = max(round(config.refresh * tick_rate), 1)
         self._tick_rate = tick_rate
         self._encoder: Vp8Encoder | None = None
         self._key_at = 0
         self._newest = -1
+        self._due = 0
 
     @property
     def leaving_motion(self) -> bool:
@@ -82,11 +86,12 @@ class Fallback:
 
         ``packets``: what the encoder made of it. ``canvas`` gives the picture, if it is needed.
         ``key``: the receiver cannot go on without a key picture. Of pictures on one tick, from a
-        camera faster than the ticks, the first goes out: RTP would take two for one.
+        camera faster than the ticks, the first goes out: RTP would take two for one. Of others,
+        as many as are planned; a key picture does not wait.
         """
         if self.leaving_motion:
             self._switch("video", tick)
-            self._key_at = tick
+            self._key_at = self._due = tick
         elif self.mode == "video" and self.wanted == "motion":
             first = next((packet for packet in packets if packet.kind == "motion"), None)
             if first is not None:
@@ -96,7 +101,7 @@ class Fallback:
         kept = [packet for packet in packets if packet.kind != "motion"]
         if key:
             self._key_at = tick
-        if tick <= self._newest:
+        if tick <= self._newest or tick < min(self._due, self._key_at):
             return kept, None
         self._newest = tick
         return kept, self._picture(canvas(), tick)
@@ -113,15 +118,19 @@ class Fallback:
         self.counts.switches += 1
 
     def _picture(self, picture: U8, tick: int) -> VideoPicture:
-        from talkcodec.media.vp8 import Vp8Encoder
+        from talkcodec.media.vp8 import Vp8Encoder, is_key
 
+        plan = self.plan
+        rate, pictures = min(plan.rate, self.limit), self._tick_rate / plan.divisor
         if self._encoder is None:
-            self._encoder = Vp8Encoder(self.rate, self._tick_rate)
-        self._encoder.rate = self.rate
-        key = tick >= self._key_at
+            self._encoder = Vp8Encoder(rate, pictures, plan.side)
+        self._encoder.rate, self._encoder.frame_rate = rate, pictures
+        self._encoder.side = plan.side
+        data = self._encoder.encode(picture, key=tick >= self._key_at)
+        key = is_key(data)
         if key:
             self._key_at = tick + self._refresh
-        data = self._encoder.encode(picture, key=key)
+        self._due = tick + plan.divisor
         self.counts.pictures += 1
         self.counts.bytes += len(data)
         return VideoPicture(data, tick, key)

@@ -18,6 +18,7 @@ from functools import partial
 
 from sender.fallback import Fallback, FallbackConfig, VideoPicture
 from sender.sound import SoundEncoding, SoundPacket
+from sender.steering import Steering
 from talkcodec import weights
 from talkcodec.bitstream.control import ModeChange, Mute, SoundTime
 from talkcodec.clock import Clock, Stopwatch, SystemClock
@@ -35,6 +36,7 @@ from talkcodec.rtc.mailbox import Mailbox
 from talkcodec.rtc.marks import SOUND_STEP, stamp, video_step
 from talkcodec.rtc.mediastats import SentMedia
 from talkcodec.rtc.messages import Channel
+from talkcodec.rtc.once import Once
 from talkcodec.rtc.rate import RateConfig
 from talkcodec.rtc.references import PaceConfig
 from talkcodec.rtc.sending import SenderSession
@@ -84,7 +86,7 @@ class Sender:
         config = config or EncoderConfig()
         self.config = replace(config, acknowledged=True, modes=config.modes or ModeConfig())
         self._references = ThreadPoolExecutor(1, thread_name_prefix="references")
-        self._open = partial(_open, self.config, tracker, stopwatch, self._references)
+        self._opened = Once(partial(_open, self.config, tracker, stopwatch, self._references))
         self._encoder: Encoder | None = None
         best = StreamSettings(self.config.group, self.config.quantiser, self.config.redundancy)
         self.session = SenderSession(weights.tables().hash, pace, best=best, rate=rate)
@@ -95,6 +97,9 @@ class Sender:
         self._frames: Mailbox[Frame] = Mailbox(1)
         self._timeline = Timeline()
         self._fallback = Fallback(fallback or FallbackConfig(), self.config.tick_rate)
+        self._steering = Steering(self.session, float(self.config.tick_rate))
+        self._fallback.plan = self._steering.plan
+        self._steering_heard: asyncio.Task[None] | None = None
         self._sound = SoundEncoding(self._clock, sound_rate)
         self._captured = self._encoded = 0
         self._took = 0.0
@@ -180,8 +185,11 @@ class Sender:
         return self._reason
 
     def set_video_rate(self, rate: int) -> None:
-        """Let video, in mode ``video``, take ``rate`` bits per second (10000 or more)."""
-        self._fallback.rate = FallbackConfig(rate).rate
+        """Let video, in mode ``video``, take up to ``rate`` bits per second (10000 or more).
+
+        It takes less where the path is thought to carry less.
+        """
+        self._fallback.limit = FallbackConfig(rate).rate
 
     def report(self) -> SenderReport:
         """Return the totals so far."""
@@ -209,12 +217,16 @@ class Sender:
     def media(self) -> SentMedia:
         """Return the totals of sound and of ordinary video so far."""
         video, sound = self._fallback.counts, self._sound.counts
+        plan = self._fallback.plan
         return SentMedia(
             timestamp=self._clock.now(),
             mode=self._fallback.mode,
             mode_switches=video.switches,
             video_pictures=video.pictures,
             video_bytes=video.bytes,
+            video_rate=plan.rate,
+            video_divisor=plan.divisor,
+            video_side=plan.side,
             sound_packets=sound.packets,
             sound_bytes=sound.bytes,
             sound_muted=sound.muted,
@@ -229,8 +241,7 @@ class Sender:
 
     async def prepare(self) -> None:
         """Load and try all that a frame needs, once; seconds in which the event loop goes on."""
-        if self._encoder is None:
-            self._encoder = await asyncio.to_thread(self._open)
+        self._encoder = await self._opened.result()
 
     def joined(self, call: Call) -> None:
         """Introduce the stream, and begin."""
@@ -239,6 +250,7 @@ class Sender:
             raise TalkcodecError("expected a prepared sender, found none")
         self.session.send(self._encoder.header())
         self._sound.forget()
+        self._steering.joined()
         if self._worker is None:
             self._worker = threading.Thread(
                 target=self._work, args=(self._encoder,), name="sender", daemon=True
@@ -352,9 +364,21 @@ class Sender:
         if picture is not None:
             if picture.key:
                 self.session.sent_key_picture()
+            self._steering.sent(len(picture.data))
             step = video_step(self.config.tick_rate)
             call.video.put(picture.data, stamp(picture.tick, step))
+        self._steer(call)
         call.pump()
+
+    def _steer(self, call: Call) -> None:
+        """Keep video within what the path carries."""
+        fallback, now, sound = self._fallback, self._clock.now(), self._sound.counts
+        fallback.plan = self._steering.look(
+            fallback.mode, fallback.limit, (sound.packets, sound.bytes), now
+        )
+        heard = self._steering_heard
+        if fallback.mode == "video" and (heard is None or heard.done()):
+            self._steering_heard = asyncio.create_task(self._steering.hear(call.video, now))
 
     def _announce(self, change: ModeChange, channel: Channel) -> None:
         call = self._call

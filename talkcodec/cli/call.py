@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talkcodec.cli.output import Json, call_packages, print_json, read_secret
+from talkcodec.cli.reports import Group, Stats, StatsPort, check_group, open_reports
 from talkcodec.errors import InputError
 
 if TYPE_CHECKING:
     from talkcodec.cli.calling import Plan
+    from talkcodec.rtc.telemetry import Sink
 
 MAX_SECONDS = 24 * 3600.0
 INTERRUPTED = 130
+
+#: Frames a packet.
+GROUP = 3
+
+#: Bounds of ``--max-rate``, kbit/s.
+LEAST_RATE, MOST_RATE = 10, 2000
 
 
 # The options, in the order of ``--help``.
@@ -56,6 +64,10 @@ Token = Annotated[Path | None, typer.Option(help="Bearer token of the server; or
 Authority = Annotated[
     Path | None, typer.Option(help="Certificates to trust instead of the system's, PEM.")
 ]
+MaxRate = Annotated[
+    float | None,
+    typer.Option(help="kbit/s that may be sent, answers to it included; else what the path takes."),
+]
 Marks = Annotated[
     bool, typer.Option("--mark/--no-mark", help="Say 'synthesised' in such pictures.")
 ]
@@ -79,6 +91,10 @@ def call(
     token_file: Token = None,
     tls_ca: Authority = None,
     mark: Marks = True,
+    group: Group = GROUP,
+    max_rate: MaxRate = None,
+    stats: Stats = None,
+    stats_port: StatsPort = None,
     web: Annotated[
         bool, typer.Option("--web", help="Serve a page to talk in, to a browser of this machine.")
     ] = False,
@@ -90,9 +106,11 @@ def call(
     Read the three words to each other: if they differ, somebody sits between you. Ctrl-C ends the
     call. Exit status 0: there was a call; 1: there was none; 130: interrupted before.
     """
-    for name, value in (("seconds", seconds), ("wait", wait)):
-        if value is not None and not 0 < value <= MAX_SECONDS:
-            raise InputError(f"expected --{name} from 0 to {MAX_SECONDS:g}, found {value:g}")
+    _check_times(seconds=seconds, wait=wait)
+    most = _most(max_rate)
+    check_group(group)
+    if web and ((stats, stats_port, most) != (None, None, None) or group != GROUP):
+        raise InputError("expected --web without --stats, --stats-port, --group and --max-rate")
     with call_packages():
         import aiohttp  # noqa: F401  told of here, in one line, and not in the middle of a call
         import mnemonic  # noqa: F401
@@ -104,35 +122,42 @@ def call(
     password = _secret(turn_password_file, "TALKCODEC_TURN_PASSWORD")
     token = _secret(token_file, "TALKCODEC_TOKEN")
     place = MeetingPlace(signaling, room, answer, token, tls_ca)
+    ice = ice_servers(stun or [], turn, turn_user, password)
     if web:
         from talkcodec.cli.web import serve
         from talkcodec.web.caller import CallPlan
 
-        ice = ice_servers(stun or [], turn, turn_user, password)
         serve(CallPlan(place, ice, mark, wait), web_port, _tell)
         return
-    plan = Plan(
-        place,
-        MediaNames(input, output or default_output(), sound_input, sound_output, denoise),
-        ice_servers(stun or [], turn, turn_user, password),
-        seconds,
-        wait,
-        mark,
-    )
-    result = _take_part(plan)
+    media = MediaNames(input, output or default_output(), sound_input, sound_output, denoise)
+    plan = Plan(place, media, ice, seconds, wait, mark, group, most)
+    result = _take_part(plan, open_reports(stats, stats_port, _tell))
     print_json(result) if as_json else _print(result)
 
 
-def _take_part(plan: Plan) -> dict[str, Any]:
+def _take_part(plan: Plan, sinks: list[Sink]) -> dict[str, Any]:
     import asyncio
 
     from talkcodec.cli.calling import Interrupted, take_part
 
     try:
-        return asyncio.run(take_part(plan, _tell))
+        return asyncio.run(take_part(plan, _tell, sinks))
     except Interrupted as error:
         _tell(f"talkcodec: {error}")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _check_times(**times: float | None) -> None:
+    for name, value in times.items():
+        if value is not None and not 0 < value <= MAX_SECONDS:
+            raise InputError(f"expected --{name} from 0 to {MAX_SECONDS:g}, found {value:g}")
+
+
+def _most(rate: float | None) -> float | None:
+    """Return ``--max-rate``, kbit/s, in bits per second."""
+    if rate is not None and not LEAST_RATE <= rate <= MOST_RATE:
+        raise InputError(f"expected --max-rate {LEAST_RATE} to {MOST_RATE}, found {rate:g}")
+    return None if rate is None else 1000 * rate
 
 
 def _secret(path: Path | None, variable: str) -> str | None:

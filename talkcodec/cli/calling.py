@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,17 +22,23 @@ from talkcodec.media.sound import SoundBlock
 from talkcodec.media.window import WindowSink
 from talkcodec.rtc.conversation import Conversation
 from talkcodec.rtc.ice import IceServer
+from talkcodec.rtc.rate import RateConfig
 from talkcodec.rtc.signaling.choose import MeetingPlace, open_signaling
 from talkcodec.rtc.signaling.protocol import Signaling
-from talkcodec.types import Frame
+from talkcodec.rtc.telemetry import Sink, Snapshot, Telemetry, snapshot
+from talkcodec.types import Frame, Mode
 
 _REDRAW = 0.02
+
+#: What people are told of each mode.
+_MODES: dict[Mode, str] = {"motion": "motion, drawn here", "video": "ordinary video"}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a call is to be. ``seconds``: from the connection on, None: until somebody ends it;
-    ``arrival``: to wait for the other side.
+    ``arrival``: to wait for the other side. ``group``: frames a packet, 1 to 4. ``most``: bits per
+    second that sending may take, answers included; None: what the path carries.
     """
 
     place: MeetingPlace
@@ -41,14 +47,18 @@ class Plan:
     seconds: float | None = None
     arrival: float = 900.0
     mark: bool = True
+    group: int = 3
+    most: float | None = None
 
 
 class Interrupted(TalkcodecError):
     """Somebody pressed Ctrl-C before there was a call."""
 
 
-async def take_part(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Meet, talk until the end, and return what the call was like.
+async def take_part(
+    plan: Plan, tell: Callable[[str], None], sinks: Sequence[Sink] = ()
+) -> dict[str, Any]:
+    """Meet, talk until the end, and return what the call was like; ``sinks`` get its reports.
 
     Raises:
         TalkcodecError: the call could not begin.
@@ -62,7 +72,8 @@ async def take_part(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]:
         stack.push_async_callback(one.close)
         words = await _before(stop, one.conversation.connect())
         tell(f"connected; both sides should read: {words}")
-        ended = await one.talk(stop)
+        async with Telemetry(one.reports, sinks):
+            ended = await one.talk(stop)
         tell(f"ended: {ended}")
     return one.result(words, ended)
 
@@ -82,13 +93,15 @@ class _End:
         self._media = media
         self._tell = tell
         # The coarse copies cost 0.1 kbit/s and repair every loss of a single group.
-        config = EncoderConfig(tick_rate=media.rate, redundancy=True)
+        config = EncoderConfig(tick_rate=media.rate, group=plan.group, redundancy=True)
+        rate = RateConfig(both=plan.most)
         silent = media.frames is None and media.sound is None
-        self._sender = None if silent else Sender(config, clock=self._clock)
+        self._sender = None if silent else Sender(config, rate=rate, clock=self._clock)
         self._receiver = Receiver(
             media.sink.show,
             play=media.play,
             sound_latency=media.play_latency,
+            on_mode=self._show_mode,
             mark=plan.mark,
             clock=self._clock,
         )
@@ -136,13 +149,31 @@ class _End:
         """End the call, then leave the meeting."""
         await self.conversation.close()
 
+    def reports(self) -> Snapshot:
+        """Return what both halves report now."""
+        sender, receiver = self._sender, self._receiver
+        table = snapshot(
+            {"received": [receiver.media(), receiver.session.transport(), receiver.report()]}
+        )
+        if sender is not None:
+            table |= snapshot(
+                {"sent": [sender.media(), sender.session.transport(), sender.report()]}
+            )
+        return table
+
+    def _show_mode(self, mode: Mode) -> None:
+        """Say how pictures come from now on; called on the receiver's worker thread."""
+        self._tell(f"receiving: {_MODES[mode]}")
+        if isinstance(self._media.sink, WindowSink):
+            self._media.sink.note = _MODES[mode]
+
     def result(self, words: str, ended: str) -> dict[str, Any]:
         """Return the JSON object of ``--json``."""
         sent = self._sender.report() if self._sender else None
         received, media = self._receiver.report(), self._receiver.media()
         sound = self._sender.media() if self._sender else None
         seconds = max(self._lasted, 1e-3)
-        payload = sent.payload_bytes if sent else 0
+        payload = (sent.payload_bytes if sent else 0) + (sound.video_bytes if sound else 0)
         return {
             "words": words,
             "seconds": round(self._lasted, 2),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from talkcodec.cli.reports import Group, Stats, StatsPort, check_group, open_reports
 from talkcodec.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,25 +39,18 @@ def demo(
             " queue=, blackout=START+LENGTH (ms), trace=FILE (Mahimahi)."
         ),
     ] = "",
-    group: Annotated[
-        int, typer.Option(help="Frames a packet, 1 to 4: fewer arrive sooner, more cost less.")
-    ] = 3,
-    stats: Annotated[
-        Path | None, typer.Option(help="Write a report every second to this file, as JSON lines.")
-    ] = None,
-    stats_port: Annotated[
-        int | None, typer.Option(help="Serve it to Prometheus at this local port; 0: a free one.")
-    ] = None,
+    group: Group = 3,
+    stats: Stats = None,
+    stats_port: StatsPort = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the files written.")] = Path("demo-out"),
 ) -> None:
     """Call yourself: camera or file in, a moving face out at a few kbit/s."""
     if not 0 < seconds <= MAX_SECONDS:
         raise InputError(f"expected 0 to {MAX_SECONDS:g} seconds, found {seconds:g}")
-    if not 1 <= group <= 4:
-        raise InputError(f"expected a group of 1 to 4 frames, found {group}")
+    check_group(group)
     call, recording, tick_rate = _call(
-        seconds, input, link, group, _sinks(stats, stats_port), window=not headless
+        seconds, input, link, group, open_reports(stats, stats_port, _tell), window=not headless
     )
     files = _write(recording, tick_rate, out)
     summary = summarise(call, files)
@@ -118,16 +112,6 @@ def delay_parts(call: Call) -> dict[str, float | None]:
         "draw": received.draw_time,
     }
     return {name: None if part is None else round(1000 * part, 1) for name, part in parts.items()}
-
-
-def _sinks(stats: Path | None, port: int | None) -> list[Sink]:
-    from talkcodec.rtc.telemetry import PrometheusEndpoint, open_sinks
-
-    sinks = open_sinks(stats, port)
-    for sink in sinks:
-        if isinstance(sink, PrometheusEndpoint):
-            _tell(f"metrics: http://127.0.0.1:{sink.port}/metrics")
-    return sinks
 
 
 def _call(

@@ -35,6 +35,7 @@ from talkcodec.clock import Clock
 from talkcodec.rtc.assembly import Asking, Assembly, Passage
 from talkcodec.rtc.decoding import Decoding, LineKind, private
 from talkcodec.rtc.feedback import Repeats, keep_reporting
+from talkcodec.rtc.linereport import LineReport, line_report
 
 if TYPE_CHECKING:
     from aiortc import RTCPeerConnection, RTCRtpReceiver
@@ -195,6 +196,10 @@ class Line:
                 yield await track.recv()
             except MediaStreamError:
                 return
+
+    async def report(self) -> LineReport | None:
+        """Return what the other side told last of how packets come, None before it did."""
+        return line_report((await self._transceiver.sender.getStats()).values())
 
     def close(self) -> None:
         """Cancel the timer; the connection closes the rest."""

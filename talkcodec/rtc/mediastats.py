@@ -13,6 +13,8 @@ class SentMedia:
     """Totals of the sending side at ``timestamp`` (seconds of the clock).
 
     ``sound_muted``: blocks of 20 ms given while muted. Bytes are those of codecs, without RTP.
+    ``video_rate`` (bits per second of VP8), ``video_divisor`` (every so many-th picture) and
+    ``video_side`` (pixels) are what video is told to be, or would be now.
     """
 
     timestamp: float
@@ -23,6 +25,9 @@ class SentMedia:
     sound_packets: int
     sound_bytes: int
     sound_muted: int
+    video_rate: int = 0
+    video_divisor: int = 1
+    video_side: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ class RateController:
     """Sans-I/O: told times and what the path is like; says what to send.
 
     ``best``: settings for a good path. ``fps``: frames per second of the source. ``busy``: a
-    reference is under way.
+    reference is under way. ``beside``: bits per second on the wire that ordinary video takes.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class RateController:
         self.estimate = self.config.start
         self.loss = 0.0
         self.busy = False
+        self.beside = 0.0
         self._rungs = ladder(best)
         self._rung = 0
         self._frame_bytes = 10.0
@@ -140,12 +141,12 @@ class RateController:
     @property
     def usable(self) -> float:
         """Bits per second on the wire that we may fill, forward."""
-        usable = self.config.filled * self.estimate - _REPORTS
+        usable = self.config.filled * self.estimate - _REPORTS - self.beside
         if self.config.both is not None:
             rung = self._guarded(self._rungs[self._rung])
             # Until a first reference has arrived there is no motion to leave room for.
             forward, total = self.cost(rung) * self._sent, self.cost(rung, both=True) * self._sent
-            left = self.config.both - total - 2 * _REPORTS
+            left = self.config.both - total - 2 * _REPORTS - self.beside
             # Chunks are answered too, by acknowledgements and reports half as large.
             usable = min(usable, forward + max(left, 0.0) / 2)
         return usable
@@ -161,6 +162,11 @@ class RateController:
         return self._told and self.estimate > _NEAR * max(self._alone)
 
     @property
+    def measured(self) -> bool:
+        """True once large packets have told something of what the path carries."""
+        return self._told
+
+    @property
     def full(self) -> bool:
         """True if a queue stood on the path at the last report: references let it drain."""
         return self._full
@@ -173,6 +179,18 @@ class RateController:
         packets = self.fps / settings.divisor / settings.group
         size = MESSAGE_OVERHEAD + _GROUP_HEADER + settings.group * self._frame_bytes
         return 8 * packets * (size + MESSAGE_ANSWER * both)
+
+    def spare(self, taken: float) -> float:
+        """Return the bits per second on the wire that ordinary video may take in motion's place.
+
+        ``taken``: what sound takes. References get their part, as beside motion.
+        """
+        config = self.config
+        budget = self._budget() - taken
+        if config.both is not None:
+            most = config.share * config.both - 2 * _REPORTS - 2 * config.references_most
+            budget = min(budget, most - taken)
+        return budget
 
     def sent(self, size: int, frames: int) -> None:
         """A motion packet of ``size`` bytes with ``frames`` frames was made."""
@@ -191,6 +209,10 @@ class RateController:
         self._choose(now)
         coarse = self.config.coarse
         self._coarse = self.pace < (coarse[1] if self._coarse else coarse[0])
+
+    def heard(self, now: float) -> None:
+        """The receiver is there, though it told nothing of the path."""
+        self._heard = now
 
     def starve(self, now: float) -> None:
         """Note that nothing may have been heard for long; call this now and then."""
@@ -226,12 +248,17 @@ class RateController:
             self.estimate = min(self.estimate, max(self._alone))
         self.estimate = min(max(self.estimate, config.least), config.most)
 
-    def _choose(self, now: float) -> None:
+    def _budget(self) -> float:
+        """Return what the estimate leaves to motion, or to what takes its place."""
         budget = self.estimate * self.config.share
         budget -= _REPORTS + min(self.config.references * budget, self.config.references_most)
         if self._full:
             # What stands in the queue has to get away as well, within a second.
             budget -= self.estimate * min(self._queue, 0.4)
+        return budget
+
+    def _choose(self, now: float) -> None:
+        budget = self._budget()
         wanted = self._affordable(budget)
         if wanted > self._rung:
             failed = now - self._climbed < self.config.trial

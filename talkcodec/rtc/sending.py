@@ -32,7 +32,7 @@ from talkcodec.bitstream.report import PathReport
 from talkcodec.bitstream.wire import VERSION
 from talkcodec.errors import BitstreamError
 from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
-from talkcodec.rtc.path import MESSAGE_ANSWER, MESSAGE_OVERHEAD, PathMonitor
+from talkcodec.rtc.path import MESSAGE_ANSWER, MESSAGE_OVERHEAD, PathMonitor, PathState
 from talkcodec.rtc.rate import RateConfig, RateController
 from talkcodec.rtc.references import LOSS, PaceConfig, ReferenceOutbox, chunk_size, parity_for
 from talkcodec.rtc.requests import KeyRequests, PictureRequests
@@ -229,6 +229,12 @@ class SenderSession:
         self.counts.wire_received += MESSAGE_ANSWER * len(messages)
         return messages
 
+    def take_line(self, state: PathState, now: float) -> None:
+        """Take what the reports on ordinary video show; motion's own pause meanwhile."""
+        self.rtt = self.rtt if state.rtt is None else state.rtt
+        self.rate.update(state, now)
+        self._adapt()
+
     def transport(self) -> SentTransport:
         """Return how packets go."""
         settings, rate = self.settings, self.rate
@@ -289,7 +295,11 @@ class SenderSession:
                 self._outbox.arrived(arrival.id >> 8, arrival.id & 0xFF, came)
         for sequence in report.held:
             self._arrived(sequence)
-        self.rate.update(state, now)
+        if report.arrivals or not self.rate.beside:
+            self.rate.update(state, now)
+        else:
+            # While video goes out nothing new may have been sent, and the queue is an old one.
+            self.rate.heard(now)
         if state.newest > self.rate.config.queue:
             # Jitter or the beginning of a queue: chunks can wait until that is known.
             self._outbox.hold_until = now + min(2 * state.newest, 1.0)

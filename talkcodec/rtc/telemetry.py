@@ -29,7 +29,7 @@ Snapshot = dict[str, Value]
 INTERVAL = 1.0
 
 #: What is a level although it is whole; every other integer is a total.
-_LEVELS = {"group", "quantiser", "divisor"}
+_LEVELS = {"group", "quantiser", "divisor", "video_rate", "video_divisor", "video_side"}
 
 
 def snapshot(reports: Mapping[str, Iterable[DataclassInstance]]) -> Snapshot:

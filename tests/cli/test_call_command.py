@@ -67,11 +67,13 @@ def finish(process: subprocess.Popen[str]) -> tuple[Any, str]:
 
 
 def test_a_call_in_three_commands(tmp_path: Path) -> None:
-    shown = tmp_path / "shown.mp4"
+    shown, stats = tmp_path / "shown.mp4", tmp_path / "stats.jsonl"
+    reports = ("--stats", str(stats), "--stats-port", "0", "--group", "2", "--max-rate", "400")
     talk = ("--input", "pattern", "--seconds", "3", "--json", "--output")
     with command("signal", "--port", "0") as server:
         url = told(server, r"listening at (ws://\S+)")
-        with command("call", "--signaling", url, *talk, str(shown)) as one:
+        with command("call", "--signaling", url, *talk, str(shown), *reports) as one:
+            assert told(one, r"metrics: http://127.0.0.1:(\d+)/metrics") != "0"
             room = told(one, r"room: (\S+)")
             with command("call", "--signaling", url, "--room", room, *talk, "none") as two:
                 results = [finish(end) for end in (two, one)]
@@ -87,6 +89,10 @@ def test_a_call_in_three_commands(tmp_path: Path) -> None:
         assert result["frames_sent"] > 0
         assert result["connections"] == 1
         assert f"both sides should read: {result['words']}" in progress
+    last = json.loads(stats.read_text().splitlines()[-1])
+    assert last["received_frames_shown"] > 0
+    assert last["sent_groups"] > 0
+    assert last["sent_mode"] == "motion"
     with av.open(str(shown)) as container:
         assert sum(1 for _ in container.decode(video=0)) > 0
         assert "compositeSynthetic" in container.metadata["comment"]
@@ -148,6 +154,9 @@ def test_ctrl_c_before_anybody_came_says_so() -> None:
         (["--turn", "turn:x"], "expected --turn-user, and a password in"),
         (["--turn-user", "me"], "expected --turn with its user and password"),
         (["--token-file", "nowhere"], "expected a file with a secret, found nowhere"),
+        (["--group", "5"], "expected a group of 1 to 4 frames, found 5"),
+        (["--max-rate", "1"], "expected --max-rate 10 to 2000, found 1"),
+        (["--web", "--stats", "x"], "expected --web without --stats"),
         (["--seconds", "0"], "expected --seconds from 0 to 86400, found 0"),
         (["--signaling", "paste", "--output", "x.nonsense"], "expected a video path to write"),
         (["--input", "nowhere.mp4"], "expected a video file, found nowhere.mp4"),

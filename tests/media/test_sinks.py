@@ -8,6 +8,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -105,3 +106,18 @@ def test_a_machine_without_a_virtual_camera_says_so() -> None:
     pytest.importorskip("pyvirtualcam", reason="an extra: virtual-camera")
     with open_sink("camera", RATE) as sink, pytest.raises(InputError, match="virtual camera"):
         sink.show(frame(0))
+
+
+def test_a_window_says_in_its_title_what_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(cv2, "imshow", lambda *_: None)
+    monkeypatch.setattr(cv2, "pollKey", lambda: -1)
+    monkeypatch.setattr(cv2, "setWindowTitle", lambda _name, title: titles.append(title))
+    sink = WindowSink("call")
+    sink.note = "ordinary video"
+    assert sink.poll()
+    assert titles == []  # there is no window yet
+    for tick in range(3):
+        sink.show(frame(tick))
+        assert sink.poll()
+    assert titles == ["call: ordinary video"]

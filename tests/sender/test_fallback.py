@@ -12,6 +12,7 @@ import pytest
 from sender.fallback import Fallback, FallbackConfig, VideoPicture
 from talkcodec.bitstream.control import ModeChange
 from talkcodec.media.vp8 import Vp8Encoder
+from talkcodec.rtc.videorate import VideoPlan
 from talkcodec.types import U8, Packet
 
 RATE = Fraction(25)
@@ -121,3 +122,29 @@ def test_the_rate_is_kept_and_may_change() -> None:
 def test_impossible_rates_are_refused() -> None:
     with pytest.raises(ValueError, match="expected a rate of 10000 or more"):
         FallbackConfig(rate=10)
+
+
+def test_a_plan_leaves_pictures_out_and_makes_them_smaller() -> None:
+    fallback = Fallback(FallbackConfig(), RATE)
+    fallback.plan = VideoPlan(20_000, 3, 32)
+    fallback.wanted = "video"
+    made = [step(fallback, [], tick, key=tick == 4)[1] for tick in range(10)]
+    ticks = [picture.tick for picture in made if picture is not None]
+    assert ticks == [0, 3, 4, 7]  # a key picture does not wait
+    shown = decoded([picture.data for picture in made if picture is not None])
+    assert {picture.shape for picture in shown} == {(32, 32, 3)}
+    # Another rate begins with a key picture, which counts as one.
+    fallback.plan = VideoPlan(40_000, 1, 64)
+    _, picture = step(fallback, [], 10)
+    assert picture is not None
+    assert picture.key
+    assert decoded([picture.data])[0].shape == (64, 64, 3)
+
+
+def test_the_callers_limit_holds_whatever_is_planned() -> None:
+    fallback = Fallback(FallbackConfig(), RATE)
+    fallback.plan, fallback.limit = VideoPlan(90_000, 1, 256), 15_000
+    fallback.wanted = "video"
+    pictures = [made for tick in range(75) if (made := step(fallback, [], tick)[1]) is not None]
+    size = sum(len(picture.data) for picture in pictures[25:])
+    assert size * 8 / 2 < 1.3 * 15_000

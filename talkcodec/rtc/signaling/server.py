@@ -4,7 +4,7 @@
 A client connects, says ``create`` or ``join``, is told its seat, and from then on its messages go
 to the other seat of the room, which must be connected to hear them. The server looks at messages
 only to see that they are some; it writes none of them down, nor codes or addresses. What it could
-do is listed in SECURITY.md: it sees addresses and fingerprints, and not the call.
+do is listed in README.md: it sees addresses and fingerprints, and not the call.
 """
 
 from __future__ import annotations
