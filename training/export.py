@@ -41,7 +41,7 @@ LIMITS = {
     "tracker": 1_600_000,
     "details": 400_000,
     "detector": 1_000_000,
-    "restorer": 1_000_000,
+    "restorer": 400_000,
     "dense_motion": 4_000_000,
     "painter": 400_000,
     "mouth": 1_500_000,

@@ -8,17 +8,16 @@ picture codec itself decoded.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from talkcodec import weights
-from talkcodec.render.cells import from_cells, pixels, planes, to_cells
+from talkcodec.render.cells import planes
 from talkcodec.render.engine import EngineName, Precision
 from talkcodec.types import U8
 
-#: Pixels at a tile's edge that see too little around them: the network sees some 70 far, and next
-#: to nothing beyond this. Tiles of 512² begin on multiples of 8, as its coarsest cells do.
-HALO = 64
+#: Pixels at a tile's edge that see too little around them: two for each of the network's ten
+#: convolutions at half resolution, and one for the last.
+HALO = 22
 
 
 class Restorer:
@@ -26,7 +25,7 @@ class Restorer:
 
     def __init__(self, engine: EngineName = "auto", precision: Precision = "auto") -> None:
         self._engine = weights.open_network("restorer", engine, precision)
-        self._side = 2 * self._engine.inputs["cells"][-1]
+        self._side = self._engine.inputs["picture"][-1]
 
     def __call__(self, picture: U8) -> U8:
         """Return ``picture``, uint8 (S, S, 3), restored; smaller ones than a tile as they are."""
@@ -46,8 +45,10 @@ class Restorer:
         return out
 
     def _run(self, picture: U8) -> U8:
-        change = self._engine.run({"cells": planes(to_cells(picture))[None]})["change"][0]
-        return np.asarray(cv2.add(picture, from_cells(pixels(change)), dtype=cv2.CV_8U), np.uint8)
+        found = self._engine.run({"picture": planes(picture)[None]})["restored"][0]
+        return np.ascontiguousarray(
+            np.rint(np.clip(found, 0, 255)).astype(np.uint8).transpose(1, 2, 0)
+        )
 
     def close(self) -> None:
         """Release the network. Closing twice does nothing."""

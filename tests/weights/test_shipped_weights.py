@@ -13,7 +13,7 @@ LIMITS = {
     "tracker": 1_600_000,
     "details": 400_000,
     "detector": 1_000_000,
-    "restorer": 900_000,
+    "restorer": 150_000,
     "dense_motion": 1_500_000,
     "painter": 50_000,
     "mouth": 1_300_000,

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from talkcodec.models.blocks import from_cells, to_cells
 from talkcodec.models.restorer import SIDE, RestorerNet
 from talkcodec.types import F64, U8
 from training.checkpoint import begin_from
@@ -39,7 +38,7 @@ class RestorerOptions:
     Weights of the losses: ``near``, mean difference in 8-bit steps; ``dists``, ``features``,
     ``lpips``. ``evenness``: clips are drawn in proportion to their frames to this power.
     ``start``: weights of an earlier run to begin from. ``validate_references``: of how many.
-    ``widths``: of the network.
+    ``width``, ``blocks``: of the network.
     """
 
     train: str
@@ -52,7 +51,8 @@ class RestorerOptions:
     evenness: float = 0.75
     start: str = ""
     validate_references: int = 80
-    widths: tuple[int, int, int] = (32, 64, 64)
+    width: int = 24
+    blocks: int = 4
 
 
 class RestorerTask:
@@ -70,7 +70,7 @@ class RestorerTask:
         self._network: nn.Module = nn.Identity()
 
     def networks(self) -> dict[str, nn.Module]:
-        network = RestorerNet(widths=self.options.widths)
+        network = RestorerNet(width=self.options.width, blocks=self.options.blocks)
         if self.options.start:
             begin_from(Path(self.options.start), network)
         return {"restorer": network}
@@ -114,7 +114,7 @@ class RestorerTask:
 
     def losses(self, turn: str, batch: Batch, step: int) -> dict[str, Tensor]:
         del turn, step
-        restored = _restored(self._network, batch["coded"])
+        restored = self._network(batch["coded"]).float()
         return looks_losses(self._looks, self.options, restored, batch["original"].float())
 
     @cached_property
@@ -143,13 +143,8 @@ class RestorerTask:
         return np.vstack([np.hstack([a, _shown(network, a), b]) for a, b in pairs])
 
 
-def _restored(network: nn.Module, coded: Tensor) -> Tensor:
-    """Return pictures (B, 3, H, W), about 0 to 255, of ``coded``, uint8."""
-    return coded.float() + from_cells(network(to_cells(coded)).float())
-
-
 def _shown(network: nn.Module, picture: U8) -> U8:
     with torch.no_grad():
-        found = _restored(network, torch.from_numpy(planes([picture])))[0]
-    out = found.clamp(0, 255).round().to(torch.uint8)
+        found = network(torch.from_numpy(planes([picture])))[0]
+    out = found.float().clamp(0, 255).round().to(torch.uint8)
     return np.ascontiguousarray(out.permute(1, 2, 0).numpy())
