@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, default=Path("runs/labels"))
     parser.add_argument("--out", type=Path, default=Path("talkcodec/weights/motion.safetensors"))
     parser.add_argument("--components", type=int, default=24)
-    parser.add_argument("--step", type=float, default=0.42, help="%% of the inter-ocular distance")
+    parser.add_argument("--step", type=float, default=0.41, help="%% of the inter-ocular distance")
     args = parser.parse_args()
     mean, identity, expression = fit_bases(args.data, args.labels)
     build_model(mean, identity, expression, args.components, args.step).save(args.out)
@@ -78,8 +78,8 @@ def fit_bases(data: Path, labels: Path) -> tuple[F64, Basis, Basis]:
     identity = components(np.concatenate(list(people.values())) - mean, flat, IDENTITY)
     featured = np.ones((LANDMARKS, 3))
     featured[:, 2] = 0.3
-    featured[list(LIPS)] *= 2.5
-    featured[list(EYELIDS)] *= 5.0
+    featured[list(LIPS)] *= 2.0
+    featured[list(EYELIDS)] *= 3.5
     featured[list(IRISES)] = 0.0
     return mean, identity, components(np.concatenate(residuals), featured, 60)
 
