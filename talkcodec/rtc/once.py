@@ -19,11 +19,13 @@ class Once(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
-        self._task: asyncio.Task[T] | None = None
+        self._future: asyncio.Future[T] | None = None
 
     async def result(self) -> T:
         """Return what the work gives, when it is done. Raises what it raises."""
-        task = self._task
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._task = asyncio.create_task(asyncio.to_thread(self._work))
-        return await asyncio.shield(task)
+        future = self._future
+        if future is None or (future.done() and (future.cancelled() or future.exception())):
+            # No task: one that nobody waits for any more would be left behind by a closed call.
+            loop = asyncio.get_running_loop()
+            future = self._future = loop.run_in_executor(None, self._work)
+        return await asyncio.shield(future)
