@@ -6,7 +6,7 @@ Procrustes analysis), each clip's mean is taken as its person's neutral shape, a
 components are taken of the people (identity) and of what is left over time (expression), with
 lips and eyelids weighted up and depth down. Writes ``motion.safetensors``; tables have to be fitted
 anew then (``training.fit_tables``). A basis serves the tracker that it was fitted to: of another
-one's landmarks it leaves a third more out.
+one's landmarks it leaves half as much again out, and more.
 """
 
 from __future__ import annotations

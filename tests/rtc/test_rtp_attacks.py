@@ -130,6 +130,7 @@ async def test_a_report_that_cannot_be_packed_keeps_nobody_from_closing(
     await until(lambda: stream.looks > 0)
     async with asyncio.timeout(4.0):
         await attacker.victim.close()
+    assert attacker.victim.closed.is_set()
     await attacker.close()
 
 
@@ -138,6 +139,9 @@ async def test_after_a_report_that_cannot_be_packed_there_are_others(
 ) -> None:
     attacker, stream = await jumping(monkeypatch)
     await until(lambda: stream.looks > 5, seconds=5)
+    assert stream.looks > 5
+    assert attacker.victim.is_open
+    assert attacker.victim.refused is None
     await attacker.close()
 
 
