@@ -184,6 +184,10 @@ STUDIES: dict[str, dict[str, EncoderConfig]] = {
         f"from {torn:g}": EncoderConfig(refresh=replace(RefreshConfig(), torn=torn))
         for torn in (math.inf, 0.048, 0.024, 0.012)
     },
+    "lost": {
+        f"from {sudden:g} times": EncoderConfig(refresh=replace(RefreshConfig(), sudden=sudden))
+        for sudden in (math.inf, 2.4, 1.8, 1.4)
+    },
 }
 
 

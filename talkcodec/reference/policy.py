@@ -33,7 +33,9 @@ class RefreshConfig:
     ``hurry_rate``, ``hurry_burst``: of a second bucket, for when the picture is in doubt; it is
     spent at ``threshold`` and without patience. ``torn``: error in torn places, as a mean over the
     picture (1 - SSIM), that puts it in doubt once it lasted for ``torn_patience`` seconds: sheared
-    hair and bars for a collar look worse than the same error spread out.
+    hair and bars for a collar look worse than the same error spread out. ``lost``: gain that does
+    so while the first bucket is empty, if it is also ``sudden`` times the mean and lasted for
+    ``lost_patience`` seconds: a head turned to where no reference shows it.
     """
 
     rate: float = 400.0
@@ -49,6 +51,9 @@ class RefreshConfig:
     hurry_burst: float = 24_000.0
     torn: float = 0.024
     torn_patience: float = 0.4
+    lost: float = 0.3
+    sudden: float = 1.8
+    lost_patience: float = 0.2
 
 
 class RefreshPolicy:
@@ -62,7 +67,7 @@ class RefreshPolicy:
         self._time: float | None = None
         self._began = self._newest = -math.inf
         self._usual = 0.0
-        self._worth, self._torn = _Lasting(), _Lasting()
+        self._worth, self._torn, self._lost = _Lasting(), _Lasting(), _Lasting()
 
     @property
     def tokens(self) -> float:
@@ -83,7 +88,9 @@ class RefreshPolicy:
         config = self._config
         self._refill(time, gain)
         pulled = self._torn.seconds(time, holds=torn > config.torn) >= config.torn_patience
-        doubtful = (hurry or pulled) and gain >= config.threshold
+        gone = self._tokens <= 0 and gain >= max(config.lost, config.sudden * self._usual)
+        gone = self._lost.seconds(time, holds=gone) >= config.lost_patience
+        doubtful = (hurry or pulled or gone) and gain >= config.threshold
         self._hurried = doubtful and self._reserve > 0
         worth = gain >= self._price() and self._unusual(time, gain)
         lasting = self._worth.seconds(time, holds=worth) >= config.patience
@@ -97,7 +104,7 @@ class RefreshPolicy:
             self._tokens -= bits
         self._hurried = False
         self._newest = self._newest if self._time is None else self._time
-        self._worth, self._torn = _Lasting(), _Lasting()
+        self._worth, self._torn, self._lost = _Lasting(), _Lasting(), _Lasting()
 
     def _price(self) -> float:
         """Gain needed now: ``threshold`` with a full bucket, ``urgent`` when it is nearly empty."""

@@ -93,3 +93,21 @@ def test_a_moment_worse_than_usual_buys_and_after_a_while_any_does() -> None:
     bought = [t / 10 for t in range(120) if policy.decide(t / 10, 0.2)]
     assert bought
     assert 9.5 < bought[0] < 10.5
+
+
+def test_a_face_that_is_suddenly_lost_need_not_wait_for_an_empty_bucket_to_fill() -> None:
+    config = replace(CONFIG, settle=0.0, lost=0.3, sudden=1.8, lost_patience=0.2)
+
+    def broke() -> RefreshPolicy:
+        policy = RefreshPolicy(config)
+        policy.begin(0.0)
+        policy.spent(10 * COST)
+        assert not any(policy.decide(t / 10, 0.15) for t in range(40))
+        return policy
+
+    policy = broke()
+    assert [policy.decide(4 + t / 10, 0.4) for t in range(4)] == [False, False, True, True]
+    policy.spent(COST)
+    assert not any(policy.decide(4.4 + t / 10, 0.25) for t in range(10))  # bad, but not lost
+    policy = broke()
+    assert not any(policy.decide(4 + t / 10, 0.15 + t / 100) for t in range(40))  # crept up on
