@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from talkcodec.bitstream import FlowLayer
@@ -19,11 +20,14 @@ from talkcodec.render.geometric import Flow, Layer, ReferenceView, Target
 from talkcodec.render.ground import FLOW_SIDE
 from talkcodec.render.layer import (
     AFFINE,
+    PERSON,
     fit_layer,
     layer_flow,
     outside_weight,
+    stays,
     value_count,
 )
+from talkcodec.render.matte import behind, over
 from talkcodec.render.measure import (
     FlowMeter,
     error_map,
@@ -98,7 +102,7 @@ class LayerConfig:
     ``resend``: ticks after which a layer in force is sent again, in case a packet was lost.
     """
 
-    modes: tuple[int, ...] = (3,)
+    modes: tuple[int, ...] = (2, 3)
     price: float = 0.002
     tears: float = 1.0
     resend: int = LAYER_LIFE
@@ -160,7 +164,8 @@ class Analyst:
         """Look at the full synthesis, mouth, eyes and all; every banked reference has arrived."""
         errors = error_map(small_luma(self._scene.draw(drawing)), sample.luma)
         target, view = self._scene.target(drawing.state), self._scene.view(drawing.reference)
-        pulled = torn(self._scene.renderer.flow(target, view, drawing.layers).field)
+        flow = self._scene.renderer.flow(target, view, drawing.layers)
+        pulled = torn(flow.field, flow.behind)
         return Foresight(_weighed(errors, sample), float((errors * pulled).mean()))
 
     def picture_error(self, picture: U8, sample: Sample) -> float:
@@ -168,13 +173,27 @@ class Analyst:
         return _weighed(error_map(small_luma(picture), sample.luma), sample)
 
     def _verdict(
-        self, sample: Sample, reference: BankedReference, field: F32, inside: Bool
+        self,
+        sample: Sample,
+        reference: BankedReference,
+        field: F32,
+        inside: Bool,
+        *,
+        still: bool = True,
     ) -> Verdict:
-        """Judge ``reference`` warped along ``field`` (n, n, 2); ``inside``: the face, (n, n)."""
-        errors = error_map(warp_luma(self._luma(reference), field), sample.luma)
+        """Judge ``reference`` warped along ``field`` (n, n, 2); ``inside``: the face, (n, n).
+
+        ``still``: what is behind the person stays.
+        """
+        luma, matte = self._luma(reference), self._scene.view(reference.sequence).matte
+        picture, there = warp_luma(luma, field), None
+        if matte is not None and still:
+            there = behind(matte, field)
+            picture = over(picture, luma, there)
+        errors = error_map(picture, sample.luma)
         face = errors[inside]
         error = float(errors.mean()) + FACE_WEIGHT * (float(face.mean()) if face.size else 0.0)
-        pulled = float((errors * torn(field)).mean())
+        pulled = float((errors * torn(field, there)).mean())
         return Verdict(error, error + self._layers.tears * pulled)
 
     def _layer(
@@ -195,8 +214,9 @@ class Analyst:
         weight = layered(flow.ground.outside)
 
         def with_layer(mode: int, values: I32 | F32) -> Verdict:
-            bent = flow.field + layer_flow(mode, values, FLOW_SIDE) * weight
-            return self._verdict(sample, reference, bent, flow.ground.cover.inside)
+            bend = np.asarray(layer_flow(mode, values, FLOW_SIDE), np.float32)
+            still, inside = stays([(mode, values)]), flow.ground.cover.inside
+            return self._verdict(sample, reference, flow.field + bend * weight, inside, still=still)
 
         held = self._memory.in_force(reference.sequence, start)
         best: FlowLayer | None = None
@@ -217,11 +237,17 @@ class Analyst:
     ) -> list[FlowLayer]:
         """Return layers fitted to the motion that ``flow`` leaves over; ``stop`` adds no motion."""
         residual, confidence = self._meter.residual(luma, sample.luma, flow.field)
-        weight = confidence * outside_weight(target.landmarks, confidence.shape[0])
-        fitted = [FlowLayer(mode, fit_layer(residual, weight, mode)) for mode in self._layers.modes]
+        weight = person = confidence * outside_weight(target.landmarks, confidence.shape[0])
+        if flow.behind is not None:
+            small = cv2.resize(flow.behind, weight.shape, interpolation=cv2.INTER_AREA)
+            person = weight * (1 - small)
+        fitted = [
+            FlowLayer(mode, fit_layer(residual, person if mode == PERSON else weight, mode))
+            for mode in self._layers.modes
+        ]
         moving = [layer for layer in fitted if layer.values.any()]
-        still = [FlowLayer(AFFINE, np.zeros(value_count(AFFINE), np.int32))] if stop else []
-        return still + moving
+        stops = (PERSON, AFFINE) if stop else ()
+        return [FlowLayer(mode, np.zeros(value_count(mode), np.int32)) for mode in stops] + moving
 
     def _bytes(self, mode: int, values: I32) -> float:
         tables = self._tables.flow_tables[mode]

@@ -93,7 +93,8 @@ class Scene:
             self._target = None
             self.bank.clear()
         state = self.dequantise(np.asarray(reference.state, np.int32), 0)
-        view = ReferenceView.make(picture, state, self.neutral, self.model)
+        matte = self.renderer.matte(picture)
+        view = ReferenceView.make(picture, state, self.neutral, self.model, matte)
         banked = BankedReference(
             reference.sequence,
             reference.tick,

@@ -42,6 +42,7 @@ LIMITS = {
     "details": 400_000,
     "detector": 1_000_000,
     "restorer": 400_000,
+    "matte": 700_000,
     "dense_motion": 4_000_000,
     "painter": 400_000,
     "mouth": 1_500_000,

@@ -3,7 +3,8 @@
 
 A store is a folder: ``frames.npy`` uint8 (N, 256, 256, 3) RGB, ``labels.npz`` with ``landmarks``
 float32 (N, 478, 3) in pixels of the frame, ``clip`` int32 (N,) and ``identity`` int32 (N,), and
-``store.json`` with the clips' names, licences and the frames' rates.
+``store.json`` with the clips' names, licences and the frames' rates. Where the teacher told persons
+apart from what is behind them, ``masks.npy`` uint8 (N, 64, 64) says where they are, 255 inside.
 """
 
 from __future__ import annotations
@@ -17,17 +18,21 @@ import numpy as np
 
 from talkcodec.errors import InputError
 from talkcodec.types import CANVAS, F32, I32, LANDMARKS, U8
+from training.prepare.labels import MASK_SIDE
+
+_MASKS = "masks.npy"
 
 
 @dataclass(frozen=True, slots=True)
 class FrameStore:
-    """N frames with what the teacher saw in them; ``frames`` stays on disk."""
+    """N frames with what the teacher saw in them; ``frames`` and ``masks`` stay on disk."""
 
     frames: U8
     landmarks: F32
     clip: I32
     identity: I32
     meta: dict[str, Any]
+    masks: U8 | None = None
 
     def __len__(self) -> int:
         return len(self.landmarks)
@@ -44,6 +49,9 @@ class FrameStore:
             frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
             with np.load(folder / "labels.npz", allow_pickle=False) as stored:
                 labels = {name: stored[name] for name in ("landmarks", "clip", "identity")}
+            masks = None
+            if (folder / _MASKS).exists():
+                masks = np.load(folder / _MASKS, mmap_mode="r", allow_pickle=False)
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"expected a frame store in {folder}, found {error}") from None
         count = len(frames)
@@ -59,7 +67,9 @@ class FrameStore:
                 f"expected (N, {CANVAS}, {CANVAS}, 3) frames with landmarks in {folder}, "
                 f"found {frames.shape} and {labels['landmarks'].shape}"
             )
-        return cls(frames, labels["landmarks"], labels["clip"], labels["identity"], meta)
+        if masks is not None and masks.shape != (count, MASK_SIDE, MASK_SIDE):
+            raise InputError(f"expected {count} masks in {folder}, found {masks.shape}")
+        return cls(frames, labels["landmarks"], labels["clip"], labels["identity"], meta, masks)
 
     def clips(self) -> set[str]:
         """Return the names of its clips, and of the videos that they are passages of."""
@@ -92,25 +102,42 @@ def check_apart(train: FrameStore, validate: FrameStore) -> None:
 
 
 class StoreWriter:
-    """Writes a store frame by frame; ``close`` makes it complete."""
+    """Writes a store frame by frame; ``close`` makes it complete. ``masked``: with masks."""
 
-    def __init__(self, folder: Path, count: int) -> None:
+    def __init__(self, folder: Path, count: int, *, masked: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._frames = np.lib.format.open_memmap(
             folder / "frames.npy", mode="w+", dtype=np.uint8, shape=(count, CANVAS, CANVAS, 3)
         )
+        self._masks: U8 | None = None
+        if masked:
+            shape = (count, MASK_SIDE, MASK_SIDE)
+            self._masks = np.lib.format.open_memmap(
+                folder / _MASKS, mode="w+", dtype=np.uint8, shape=shape
+            )
         self._landmarks = np.zeros((count, LANDMARKS, 3), np.float32)
         self._clip = np.zeros(count, np.int32)
         self._identity = np.zeros(count, np.int32)
         self._clips: list[dict[str, Any]] = []
         self._next = 0
 
-    def add(self, pictures: list[U8], landmarks: F32, identity: int, about: dict[str, Any]) -> None:
-        """Append a clip: pictures uint8 (256, 256, 3), landmarks float32 (T, 478, 3)."""
+    def add(
+        self,
+        pictures: list[U8],
+        landmarks: F32,
+        identity: int,
+        about: dict[str, Any],
+        masks: U8 | None = None,
+    ) -> None:
+        """Append a clip: pictures uint8 (256, 256, 3), landmarks float32 (T, 478, 3), masks uint8
+        (T, 64, 64) if the store has any.
+        """
         here = slice(self._next, self._next + len(pictures))
         for index, picture in enumerate(pictures):
             self._frames[self._next + index] = picture
+        if self._masks is not None:
+            self._masks[here] = masks
         self._landmarks[here] = landmarks
         self._clip[here] = len(self._clips)
         self._identity[here] = identity
@@ -126,6 +153,8 @@ class StoreWriter:
         if self._next != len(self._landmarks):
             raise InputError(f"expected {len(self._landmarks)} frames, found {self._next}")
         self._frames.flush()
+        if self._masks is not None:
+            self._masks.flush()
         np.savez(
             self._folder / "labels.npz",
             landmarks=self._landmarks,

@@ -25,6 +25,7 @@ TASKS = {
     "details": "training.tasks.details:DetailsTask",
     "detector": "training.tasks.detector:DetectorTask",
     "restorer": "training.tasks.restorer:RestorerTask",
+    "matte": "training.tasks.matte:MatteTask",
     "generator": "training.tasks.generator:GeneratorTask",
     "mouth": "training.tasks.closeup:MouthTask",
     "eyes": "training.tasks.closeup:EyesTask",

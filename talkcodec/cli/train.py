@@ -46,6 +46,7 @@ TRAINED = {
     "details": "Train what reads lips, lids and irises from nearer.",
     "detector": "Train the face detector's network.",
     "restorer": "Train the network that restores decoded references.",
+    "matte": "Train what tells a reference's person from what is behind.",
     "generator": "Train the generator: motion and painter, on restored references.",
     "mouth": "Train the network that paints mouths, on restored references.",
     "eyes": "Train the network that paints eyes, on restored references.",

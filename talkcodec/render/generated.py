@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learned renderer: the geometric warp, corrected and painted over by five small networks.
+"""The learned renderer: the geometric warp, corrected and painted over by small networks.
 
-A reference is restored once, when it is first drawn from; per frame the dense-motion network
+Once, a reference's person is told from what is behind, and it is restored when it is first drawn
+from; per frame the dense-motion network
 corrects the flow outside the face, OpenCV warps the restored reference, the painter adds what no
 warp brings, and mouth and eyes are painted by networks of their own. At 512² the networks work at
 256² all the same: what they add is scaled up and laid over the warp of the full reference, whose
@@ -30,10 +31,11 @@ from talkcodec.render.geometric import (
     Layer,
     ReferenceView,
     Target,
+    warp,
 )
 from talkcodec.render.ground import FLOW_SIDE
+from talkcodec.render.matte import Matte
 from talkcodec.render.mesh import Topology
-from talkcodec.render.resample import resample
 from talkcodec.render.restore import Restorer
 from talkcodec.render.staging import Staged, stage, told_by
 from talkcodec.types import CANVAS, F32, U8
@@ -67,6 +69,7 @@ class GeneratedRenderer:
     ) -> None:
         self._stopwatch = stopwatch or NullStopwatch()
         self._geometric = GeometricRenderer(model, topology, beyond=beyond or FieldConfig())
+        self._matte = Matte(engine, precision)
         self._restorer = Restorer(engine, precision)
         self._motion = weights.open_network("dense_motion", engine, precision)
         self._painter = weights.open_network("painter", engine, precision)
@@ -80,6 +83,10 @@ class GeneratedRenderer:
     def flow(self, target: Target, reference: ReferenceView, layers: Sequence[Layer] = ()) -> Flow:
         """Return the geometric flow from ``target`` to ``reference``, residual layer included."""
         return self._geometric.flow(target, reference, layers)
+
+    def matte(self, picture: U8) -> F32:
+        """Return where the person of ``picture`` (S, S, 3) is: float32 (128, 128), 0 to 1."""
+        return self._matte(picture, FLOW_SIDE)
 
     def render(
         self,
@@ -105,7 +112,7 @@ class GeneratedRenderer:
                 }
             )
         with self._stopwatch.stage("compose"):
-            warped = self._warped(views[0], staged, moved["correction"][0])
+            warped = self._moved(views[0], staged, moved["correction"][0])
         with self._stopwatch.stage("generate"):
             painted = self._paint(warped, staged, moved["features"])
             picture = self._with_parts(painted, warped, staged)
@@ -115,6 +122,7 @@ class GeneratedRenderer:
 
     def close(self) -> None:
         """Release the networks. Closing twice does nothing."""
+        self._matte.close()
         self._restorer.close()
         for network in (self._motion, self._painter, *self._parts.values()):
             network.close()
@@ -131,7 +139,7 @@ class GeneratedRenderer:
         self._restored = kept
         return [kept[id(view.picture)][1] for view in views]
 
-    def _warped(self, view: ReferenceView, staged: Staged, correction: F32) -> U8:
+    def _moved(self, view: ReferenceView, staged: Staged, correction: F32) -> U8:
         """Warp anew along the corrected flow; what comes from other references stays."""
         size = (FLOW_SIDE, FLOW_SIDE)
         shift = cv2.resize(
@@ -140,7 +148,7 @@ class GeneratedRenderer:
             interpolation=cv2.INTER_LINEAR,
         )
         field = staged.field + shift * layered(staged.outside)
-        moved = resample(view.fine, field)
+        moved = warp(view, field, staged.behind)
         cv2.copyTo(staged.warped, staged.patched.view(np.uint8), moved)
         return moved
 

@@ -19,7 +19,8 @@ from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.motion.shape import ShapeModel, look, turned
 from talkcodec.render.field import FieldConfig
 from talkcodec.render.ground import Ground
-from talkcodec.render.layer import bent
+from talkcodec.render.layer import bent, stays
+from talkcodec.render.matte import behind, over
 from talkcodec.render.mend import LOST, harm, lent, smoothed, taken
 from talkcodec.render.mesh import Topology
 from talkcodec.render.patches import (
@@ -44,19 +45,28 @@ class ReferenceView:
     """A decoded reference, ready to be warped.
 
     ``picture``: uint8 (S, S, 3). ``state``: float64 (D,). ``shape``: canonical (478, 3).
-    ``landmarks``: (478, 3) in canvas units.
+    ``landmarks``: (478, 3) in canvas units. ``matte``: float32 (128, 128), 0 to 1, where the person
+    is; None: not known, and everything near a head moves with it.
     """
 
     picture: U8
     state: F64
     shape: F64
     landmarks: F64
+    matte: F32 | None = None
 
     @classmethod
-    def make(cls, picture: U8, state: F64, neutral: F64, model: ShapeModel) -> ReferenceView:
+    def make(
+        cls,
+        picture: U8,
+        state: F64,
+        neutral: F64,
+        model: ShapeModel,
+        matte: F32 | None = None,
+    ) -> ReferenceView:
         """Derive shape and landmarks from ``state`` against ``neutral`` (478, 3)."""
         shape = model.deform(neutral, state)
-        return cls(picture, state, shape, model.place(shape, state))
+        return cls(picture, state, shape, model.place(shape, state), matte)
 
     @cached_property
     def fine(self) -> U8:
@@ -90,10 +100,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Backward flow to one reference. ``field``: float32 (n, n, 2), canvas units."""
+    """Backward flow to one reference. ``field``: float32 (n, n, 2), canvas units.
+
+    ``behind``: float32 (n, n), 0 to 1, where the picture stays as it is: what is behind the person;
+    None if that moves, or is not known.
+    """
 
     field: F32
     ground: Ground
+    behind: F32 | None = None
 
 
 @dataclass
@@ -122,13 +137,21 @@ class GeometricRenderer:
             ground = flow.ground
         ground = ground or Ground.of(target.landmarks, self.topology)
         whole = self._unbent(ground, reference)
-        flow = Flow(bent(whole, layers, ground.outside), ground)
+        field = bent(whole, layers, ground.outside)
+        there = None
+        if reference.matte is not None and stays(layers):
+            there = behind(reference.matte, field)
+        flow = Flow(field, ground, there)
         self._last = target, reference.landmarks, layers, flow
         return flow
 
     def _unbent(self, ground: Ground, reference: ReferenceView) -> F32:
         """Return the flow (128, 128, 2) to ``reference``, without a layer."""
         return ground.flow(reference.landmarks, self.model.rigidity, self.beyond)
+
+    def matte(self, picture: U8) -> None:
+        """Nothing learned tells persons apart here."""
+        del picture
 
     def render(
         self,
@@ -141,7 +164,7 @@ class GeometricRenderer:
         with self.stopwatch.stage("flow"):
             flow = self.flow(target, primary, layers)
         with self.stopwatch.stage("compose"):
-            picture = resample(primary.fine, flow.field)
+            picture = warp(primary, flow.field, flow.behind)
             return self.patched(picture, target, primary, bank, flow)
 
     def patched(
@@ -172,7 +195,7 @@ class GeometricRenderer:
     ) -> U8:
         """Replace what the warp tears: by what the nearest other reference shows, if it does."""
         ground = flow.ground
-        harmed = harm(flow.field, ground.cover.inside)
+        harmed = harm(flow.field, ground.cover.inside, flow.behind)
         if harmed is None:
             return picture
         other = self._lender(target, primary, bank)
@@ -204,6 +227,15 @@ class GeometricRenderer:
         out = picture.copy()
         out[box] = blend(picture[box], patch, mask * (inside > 0.99))
         return out
+
+
+def warp(reference: ReferenceView, field: F32, behind: F32 | None) -> U8:
+    """Return ``reference`` drawn along ``field`` (n, n, 2), canvas units: uint8 (S, S, 3).
+
+    ``behind``: see ``Flow``.
+    """
+    picture = resample(reference.fine, field)
+    return picture if behind is None else over(picture, reference.picture, behind)
 
 
 def choose(

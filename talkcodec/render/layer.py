@@ -10,7 +10,7 @@ smooth motion into few non-zero values. Values are integers in ``LAYER_STEP`` ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import cv2
@@ -25,6 +25,9 @@ LAYER_STEP = 0.5
 GRID_SIDE = {2: 4, 3: 6, 4: 8}
 MODES = (0, 1, 2, 3, 4)
 AFFINE = 1
+#: The mode that bends hair and shoulders while what is behind them stays: a camera that stands.
+#: The others bend all that is beyond the face, for a camera that moves.
+PERSON = 2
 
 
 def value_count(mode: int) -> int:
@@ -83,6 +86,11 @@ def bent(flow: F32, layers: Iterable[tuple[int, F32]], outside: F32) -> F32:
     if not bends:
         return flow
     return np.asarray(flow + sum(bends) * layered(outside), np.float32)
+
+
+def stays(layers: Sequence[tuple[int, F32]]) -> bool:
+    """Return whether what is behind the person stays where it is under ``layers``, newest first."""
+    return not layers or layers[0][0] == PERSON
 
 
 def outside_weight(target: F64, side: int) -> F32:

@@ -45,12 +45,16 @@ def error_map(picture: U8, truth: U8) -> F32:
     return np.asarray(1 - luma * (2 * cov + _C2) / (var_a + var_b + _C2), np.float32)
 
 
-def torn(flow: F32) -> Bool:
+def torn(flow: F32, behind: F32 | None = None) -> Bool:
     """Return where a backward ``flow`` (n, n, 2), canvas units, tears a picture: bool (n, n).
 
     There a stretch of the source is drawn more than ``TORN`` times as long as it is: ``kept``.
+    ``behind``: float32 (n, n), where it is not what is drawn along (``talkcodec.render.matte``).
     """
-    return np.asarray(kept(flow) < 1 / TORN, np.bool_)
+    pulled = kept(flow) < 1 / TORN
+    if behind is not None:
+        pulled &= behind < 0.5
+    return np.asarray(pulled, np.bool_)
 
 
 def kept(flow: F32, rim: float = 6.0) -> F32:

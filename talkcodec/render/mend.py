@@ -72,12 +72,15 @@ def strain(flow: F32) -> U8:
     return np.asarray(levels[0] + levels[1] + levels[2], np.uint8)
 
 
-def harm(flow: F32, inside: Bool) -> U8 | None:
+def harm(flow: F32, inside: Bool, behind: F32 | None = None) -> U8 | None:
     """Return the ``strain`` of what is to be mended; None where that is hardly anything.
 
-    ``inside``: bool (n, n), the face, of which only the rim may be.
+    ``inside``: bool (n, n), the face, of which only the rim may be. ``behind``: float32 (n, n),
+    where the flow is not what is drawn along (``talkcodec.render.matte``).
     """
     found = strain(flow)
+    if behind is not None:
+        found[behind > 0.5] = 0
     deep = cv2.erode(inside.astype(np.uint8), np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8))
     found[deep > 0] = 0
     marked = np.asarray(

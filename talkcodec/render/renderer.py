@@ -12,7 +12,7 @@ from talkcodec.errors import InputError, MissingDependency
 from talkcodec.names import RendererName
 from talkcodec.render.generated import Doubt, GeneratedRenderer
 from talkcodec.render.geometric import Flow, GeometricRenderer, Layer, ReferenceView, Target
-from talkcodec.types import U8
+from talkcodec.types import F32, U8
 
 
 class Renderer(Protocol):
@@ -26,6 +26,9 @@ class Renderer(Protocol):
 
     def flow(self, target: Target, reference: ReferenceView, layers: Sequence[Layer] = ()) -> Flow:
         """Return the flow from ``target`` to ``reference`` that landmarks and ``layers`` tell."""
+
+    def matte(self, picture: U8) -> F32 | None:
+        """Return where the person of a decoded reference (S, S, 3) is: see ``ReferenceView``."""
 
     def render(
         self,

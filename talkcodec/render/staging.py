@@ -22,9 +22,9 @@ from talkcodec.render.geometric import (
     Layer,
     ReferenceView,
     Target,
+    warp,
 )
 from talkcodec.render.patches import eye_gap, mouth_gap
-from talkcodec.render.resample import resample
 from talkcodec.types import F32, F64, U8, Bool
 
 #: Side of the flow that networks see; they are given it in units of 16, to be about 1.
@@ -53,15 +53,16 @@ class Staged:
     ``warped``: uint8 (S, S, 3), what the geometric renderer draws; ``patched``: bool (S, S), where
     that is mended, painted or comes from other references. ``field``: float32 (128, 128, 2), the
     flow that it was warped with, canvas units; ``outside``: float32 (128, 128), where the flow may
-    be corrected. ``small``: uint8 (128, 128, 3); ``drive``: uint8 (5, 128, 128); ``flow``: float32
-    (3, 64, 64): the inputs of ``MotionNet``. ``parts``: inputs of the networks that
-    look at a part closely.
+    be corrected; ``behind``: of ``Flow``. ``small``: uint8 (128, 128, 3); ``drive``:
+    uint8 (5, 128, 128); ``flow``: float32 (3, 64, 64): the inputs of ``MotionNet``. ``parts``:
+    inputs of the networks that look at a part closely.
     """
 
     warped: U8
     patched: Bool
     field: F32
     outside: F32
+    behind: F32 | None
     small: U8
     drive: U8
     flow: F32
@@ -83,20 +84,21 @@ def stage(
     ``parts``: that are looked at closely; ``told``: ``told_by``, or what remembers its answers.
     """
     flow = renderer.flow(target, primary, layers)
-    plain = resample(primary.fine, flow.field)
-    warped = renderer.patched(plain, target, primary, bank, flow)
+    plain = warp(primary, flow.field, flow.behind)
+    drawn = renderer.patched(plain, target, primary, bank, flow)
     size = (DRIVE_SIDE, DRIVE_SIDE)
-    small = cv2.resize(warped, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
     size = (INPUT_SIDE, INPUT_SIDE)
     coarse = cv2.resize(flow.field, size, interpolation=cv2.INTER_AREA) / np.float32(INPUT_UNIT)
     distance = np.minimum(flow.ground.around.distance, 2)
     views = (primary, *bank)
-    canvas = shrunk(warped) if parts else warped
+    canvas = shrunk(drawn) if parts else drawn
     return Staged(
-        warped,
-        _differs(warped, plain),
+        drawn,
+        _differs(drawn, plain),
         flow.field,
         flow.ground.outside,
+        flow.behind,
         np.asarray(small, np.uint8),
         drive(target.landmarks),
         planes(np.asarray(cv2.merge([*cv2.split(coarse), distance]), np.float32)),

@@ -80,3 +80,19 @@ def test_stores_that_share_a_clip_are_not_apart(tmp_path: Path) -> None:
 def test_what_a_store_says_is_json(tmp_path: Path) -> None:
     make_store(tmp_path, frames=2, licence="CC-BY-4.0")
     assert json.loads((tmp_path / "store.json").read_text())["clips"][0]["licence"] == "CC-BY-4.0"
+
+
+def test_masks_come_back_where_there_are_any(tmp_path: Path) -> None:
+    store = make_store(tmp_path, frames=4)
+    assert store.masks is not None
+    assert store.masks.shape == (4, 64, 64)
+    assert 0 < store.masks.mean() < 255
+    make_store(tmp_path / "other", frames=2)
+    (tmp_path / "other" / "masks.npy").replace(tmp_path / "masks.npy")
+    with pytest.raises(InputError, match=r"^expected 4 masks in .*, found \(2, 64, 64\)$"):
+        FrameStore.open(tmp_path)
+    (tmp_path / "masks.npy").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"^expected a frame store in"):
+        FrameStore.open(tmp_path)
+    (tmp_path / "masks.npy").unlink()
+    assert FrameStore.open(tmp_path).masks is None

@@ -14,6 +14,7 @@ LIMITS = {
     "details": 400_000,
     "detector": 1_000_000,
     "restorer": 150_000,
+    "matte": 700_000,
     "dense_motion": 1_500_000,
     "painter": 50_000,
     "mouth": 1_300_000,

@@ -49,15 +49,17 @@ def build_store(prepared: Path, out: Path, split: Split, stride: int, progress: 
     rows = [row for row in index["shards"] if split == row["split"]]
     total = sum(len(row["keys"]) for row in rows)
     chosen: dict[str, I32] = {}
+    masked = True
     with progress("labels", total) as step:
         for passage in read_passages(prepared, split):
             chosen[passage.key] = _frames(passage, stride)
+            masked &= passage.labels.mask is not None
             step()
     count = sum(len(frames) for frames in chosen.values())
     if count == 0:
         raise InputError(f"expected frames of {split} in {prepared}, found none")
     numbers = {name: number for number, name in enumerate(index["people"])}
-    writer = StoreWriter(out, count)
+    writer = StoreWriter(out, count, masked=masked)
     shapes: list[F32] = []
     poses: list[F32] = []
     people = set()
@@ -90,7 +92,9 @@ def _frames(passage: Passage, stride: int) -> I32:
 def _add(writer: StoreWriter, passage: Passage, frames: I32, person: int, stride: int) -> None:
     wanted = set(frames.tolist())
     pictures = [picture for i, picture in enumerate(passage.pictures()) if i in wanted]
-    writer.add(pictures, passage.labels.landmarks[frames], person, _about(passage, stride))
+    labels = passage.labels
+    masks = None if labels.mask is None else labels.mask[frames]
+    writer.add(pictures, labels.landmarks[frames], person, _about(passage, stride), masks)
 
 
 def _about(passage: Passage, stride: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ NETWORKS = {
     "details": "talkcodec.models.details:DetailsNet",
     "detector": "talkcodec.models.detector:DetectorNet",
     "restorer": "talkcodec.models.restorer:RestorerNet",
+    "matte": "talkcodec.models.matte:MatteNet",
     "dense_motion": "talkcodec.models.generator:MotionNet",
     "painter": "talkcodec.models.generator:PainterNet",
     "mouth": "talkcodec.models.closeup:MouthNet",

@@ -47,6 +47,9 @@ def test_a_store_holds_what_the_shards_hold(prepared: Path, tmp_path: Path, stri
             assert np.array_equal(store.landmarks[at], passage.labels.landmarks[index])
             assert shapes[at] == pytest.approx(passage.labels.blendshapes[index], abs=1e-3)
             assert np.array_equal(poses[at], passage.labels.pose[index])
+            assert store.masks is not None
+            assert passage.labels.mask is not None
+            assert np.array_equal(store.masks[at], passage.labels.mask[index])
             assert store.clip[at] == number
             assert store.identity[at] == {"anna": 0, "ben": 1}[passage.about["identity"]]
             at += 1
