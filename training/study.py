@@ -153,10 +153,10 @@ def one_a_person(candidates: list[Clip], most: int) -> list[Clip]:
 _LAYERS = {
     "off": (),
     "affine": (1,),
-    "4x4": (2,),
+    "4x4 of the person": (2,),
     "6x6": (3,),
     "8x8": (4,),
-    "affine or 6x6": (1, 3),
+    "4x4 of the person or 6x6": (2, 3),
 }
 STUDIES: dict[str, dict[str, EncoderConfig]] = {
     "defaults": {"default": EncoderConfig()},
