@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -161,7 +162,8 @@ def tilted(landmarks: F64) -> F64:
 def test_a_torn_warp_is_mended_though_nothing_may_be_spent(*, leans: bool) -> None:
     still = landmarks_at(0)
     track = [still] * 9 + [tilted(still) if leans else still] * 15
-    empty = EncoderConfig(startup=0.0, refresh=RefreshConfig(rate=0.0, burst=0.0))
+    refresh = RefreshConfig(rate=0.0, burst=0.0, lost=math.inf)
+    empty = EncoderConfig(startup=0.0, refresh=refresh)
     encoder = Encoder(empty, KnownFace(list(track)))
     sent = []
     for index in range(len(track)):
