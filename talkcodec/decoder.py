@@ -22,6 +22,7 @@ from talkcodec.bitstream import (
     StreamHeader,
     classify,
     decode_group,
+    group_tick,
 )
 from talkcodec.clock import NullStopwatch, Stopwatch
 from talkcodec.errors import BitstreamError
@@ -103,8 +104,10 @@ class Decoder:
         """Take one packet and return the frames it makes drawable, redundant ones included.
 
         Raises:
-            BitstreamError: ``data`` is not a packet of this stream; the decoder's state is
-                unchanged. ``MissingReference`` and ``VersionError`` are special cases.
+            BitstreamError: ``data`` is not a packet of this stream; nothing is drawn otherwise
+                than without it, but the ticks of motion count on from a packet that only lacks
+                the rest (FORMAT.md section 6). ``MissingReference`` and ``VersionError`` are
+                special cases.
         """
         kind = classify(data)
         if kind == "header":
@@ -163,6 +166,7 @@ class Decoder:
 
     def _receive_motion(self, data: bytes) -> list[DecodedState]:
         scene = self._require_scene()
+        self._last_tick = group_tick(data, self._last_tick)
         group = decode_group(data, scene.bank.states(), self._tables, self._last_tick)
         layers = self._layers.layers(group)
         out = []
@@ -175,7 +179,6 @@ class Decoder:
             drawing = Drawing(group.reference, scene.dequantise(row, group.quantiser), bend)
             out.append(DecodedState(tick, drawing))
         self._layers.keep(group)
-        self._last_tick = max(self._last_tick, group.ticks[-1])
         return out
 
     def _require_scene(self) -> Scene:

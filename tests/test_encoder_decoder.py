@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +21,8 @@ from talkcodec.bitstream import (
     encode_group,
     parse_group_header,
 )
+from talkcodec.bitstream.samples import sample_file
+from talkcodec.cli.info import describe
 from talkcodec.clock import Stopwatch
 from talkcodec.decoder import DecodedState, Decoder
 from talkcodec.encoder import CALL_RESEND, Encoder, EncoderConfig, GroupTrace
@@ -128,6 +131,31 @@ def test_coded_landmarks_stay_within_one_per_cent(stream: list[Packet]) -> None:
         distance = np.linalg.norm((seen - truth)[:, :2], axis=1)
         errors.append(distance.mean() / inter_ocular(truth))
     assert np.mean(errors) < 0.01
+
+
+def test_ticks_go_on_from_the_first_of_the_group_before(
+    stream: list[Packet], tmp_path: Path
+) -> None:
+    reference = Reference.parse(stream[1].data)
+    row = np.array(reference.state, np.int32)
+
+    def motion(tick: int, gaps: tuple[int, ...], bearer: int) -> Packet:
+        group = MotionGroup(tick, gaps, bearer, 0, np.stack([row] * (len(gaps) + 1)))
+        return Packet("motion", encode_group(group, reference.state, weights.tables()), tick)
+
+    apart = [motion(0, (2**14,) * 3, reference.sequence), motion(100, (), reference.sequence)]
+    assert [s.tick for s in decode([*stream[:2], *apart])] == [0, 16384, 32768, 49152, 100]
+    path = tmp_path / "apart.tkc"
+    path.write_bytes(sample_file([*stream[:2], *apart]))
+    assert describe(path)[0]["frames"] == 5
+    # A packet counts though its reference is missing.
+    decoder, lost = Decoder(), motion(32000, (), 200)
+    for packet in stream[:2]:
+        decoder.receive(packet.data)
+    with pytest.raises(MissingReference):
+        decoder.receive(lost.data)
+    later = [motion(tick, (), reference.sequence) for tick in (64000, 96000)]
+    assert [s.tick for p in later for s in decoder.receive(p.data)] == [64000, 96000]
 
 
 def test_a_lost_motion_packet_costs_only_its_own_frames(stream: list[Packet]) -> None:

@@ -26,6 +26,7 @@ from talkcodec.bitstream.motion import (
     GroupHeader,
     MotionGroup,
     coarse_copy,
+    group_tick,
     parse_group_header,
     recent_groups,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "decode_group",
     "encode_group",
     "fragment",
+    "group_tick",
     "parse_control",
     "parse_group_header",
     "recent_groups",

@@ -62,8 +62,8 @@ def decode_group(
 ) -> MotionGroup:
     """Return the group of a motion packet.
 
-    ``references``: states in finest steps by sequence number. ``last``: a recent tick, to which
-    the packet's 16-bit tick is taken to be near. Raises ``MissingReference`` when the reference
+    ``references``: states in finest steps by sequence number. ``last``: as ``group_tick`` takes
+    it, or what that returns. Raises ``MissingReference`` when the reference
     is not there and ``BitstreamError`` for anything that is not a motion packet.
     """
     header = parse_group_header(data)

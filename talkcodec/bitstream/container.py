@@ -15,7 +15,7 @@ from typing import BinaryIO, Self
 
 from talkcodec.bitstream.chunks import crc16
 from talkcodec.bitstream.header import StreamHeader
-from talkcodec.bitstream.motion import parse_group_header
+from talkcodec.bitstream.motion import group_tick, parse_group_header
 from talkcodec.bitstream.reference import Reference
 from talkcodec.bitstream.wire import (
     END,
@@ -23,7 +23,6 @@ from talkcodec.bitstream.wire import (
     ByteReader,
     Limits,
     classify,
-    unwrap,
     write_varint,
 )
 from talkcodec.errors import BitstreamError, TruncatedError
@@ -142,7 +141,7 @@ class TkcReader:
         elif kind == "reference":
             return Packet(kind, data, Reference.parse(data, self._limits).tick)
         elif kind == "motion":
-            self._tick = unwrap(parse_group_header(data).tick16, self._tick)
+            self._tick = group_tick(data, self._tick)
         else:
             raise BitstreamError(f"expected a record of the stream, found a {kind}")
         known: PacketKind = kind

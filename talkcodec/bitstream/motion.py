@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from talkcodec.bitstream.quantiser import COARSEST, rescale
-from talkcodec.bitstream.wire import LIMITS, MOTION, STATE_LIMIT, TICK_LIMIT
+from talkcodec.bitstream.wire import LIMITS, MOTION, STATE_LIMIT, TICK_LIMIT, unwrap
 from talkcodec.entropy import TableSet
 from talkcodec.errors import BitstreamError, TruncatedError
 from talkcodec.types import I32
@@ -129,6 +129,15 @@ def parse_group_header(data: bytes) -> GroupHeader:
         flow=bool(bits & _FLOW_BIT),
         redundant=bool(bits & _REDUNDANT_BIT),
     )
+
+
+def group_tick(data: bytes, last: int) -> int:
+    """Return the first tick of a motion packet: the rule of FORMAT.md section 6.
+
+    ``last``: of the header, or the first of the motion packet, that came before this one, whether
+    or not that could be decoded. Raises ``BitstreamError`` where four bytes of motion are none.
+    """
+    return unwrap(parse_group_header(data).tick16, last)
 
 
 def group_header_bytes(group: MotionGroup) -> bytes:

@@ -59,7 +59,10 @@ def classify(data: bytes) -> WireKind:
 
 
 def unwrap(tick16: int, last: int) -> int:
-    """Return the tick ≥ 0 nearest to ``last`` whose low 16 bits are ``tick16``."""
+    """Return the tick ≥ 0 nearest to ``last`` whose low 16 bits are ``tick16``.
+
+    What ``last`` is, FORMAT.md section 6 says: not the newest tick, but that of the packet before.
+    """
     tick = last + ((tick16 - last + 0x8000) & 0xFFFF) - 0x8000
     return tick if tick >= 0 else tick + 0x10000
 

@@ -115,8 +115,8 @@ def _collect(
             slots[reference.slot] = (reference.sequence, reference.state)
             references.append(_account(reference, len(packet.data)))
         elif packet.kind == "motion":
-            last = ticks[-1] if ticks else packet.tick
-            group = decode_group(packet.data, dict(slots.values()), weights.tables(), last)
+            states = dict(slots.values())
+            group = decode_group(packet.data, states, weights.tables(), packet.tick)
             ticks += group.ticks
         packets.append(packet)
 

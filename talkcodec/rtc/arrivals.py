@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from talkcodec.bitstream import GroupHeader, unwrap
+from talkcodec.bitstream import GroupHeader, StreamHeader, unwrap
 from talkcodec.bitstream.report import MAX_AGE, MAX_ARRIVALS, Arrival, PathReport
 
 #: Seconds between reports: in peace, while motion is lost, and while it comes late or not at all.
@@ -40,12 +40,13 @@ class ArrivalLog:
     """Takes arrivals, says when a report is due and makes it. Time is seconds of the clock."""
 
     def __init__(self) -> None:
-        self.tick_seconds: float | None = None
+        self._tick_seconds: float | None = None
         self._arrivals: deque[tuple[int, float, bool]] = deque(maxlen=MAX_ARRIVALS)
         self._received = 0
         self._due: float | None = None
         self._reported = float("-inf")
         self._silent_at: float | None = None
+        self._before = 0
         self._tick: int | None = None
         self._at = 0.0
         self._steps: deque[tuple[int, float]] = deque(maxlen=_STEPS)
@@ -58,15 +59,20 @@ class ArrivalLog:
         if self._due is None:
             self._due = now + REPORT_INTERVAL / 4
 
+    def header(self, header: StreamHeader) -> None:
+        """A stream header came: how long ticks are, and from which one they go on."""
+        self._tick_seconds = float(1 / header.tick_rate)
+        self._before = header.tick
+
     def motion(self, header: GroupHeader, now: float) -> None:
         """A motion packet came."""
         self._received += 1
         self._arrivals.append((header.tick16, now, False))
-        tick = unwrap(header.tick16, self._tick or 0)
+        tick = self._before = unwrap(header.tick16, self._before)
         self._note_holes(tick, now)
-        if self.tick_seconds is not None:
+        if self._tick_seconds is not None:
             # Larger groups leave later: each size has a best of its own.
-            late = self._later(header.count, now - tick * self.tick_seconds, now)
+            late = self._later(header.count, now - tick * self._tick_seconds, now)
             if late > max(_RISE, self._told + _FURTHER):
                 self._told = late
                 self._hurry(LATE)

@@ -211,7 +211,7 @@ class ReceiverSession:
         message = parse_control(data)
         if isinstance(message, Stream):
             self._deliver(message.header)
-            self._learn_rate(message.header)
+            self._learn_ticks(message.header)
             if self._hello is not None:
                 self._answer(self._hello, Channel.CONTROL)
                 self._hello = None
@@ -220,9 +220,9 @@ class ReceiverSession:
         else:
             self.counts.invalid += 1
 
-    def _learn_rate(self, header: bytes) -> None:
+    def _learn_ticks(self, header: bytes) -> None:
         try:
-            self._arrivals.tick_seconds = float(1 / StreamHeader.parse(header).tick_rate)
+            self._arrivals.header(StreamHeader.parse(header))
         except BitstreamError:
             self.counts.invalid += 1
 

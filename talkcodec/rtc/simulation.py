@@ -26,6 +26,7 @@ from talkcodec.bitstream import (
     coarse_copy,
     decode_group,
     encode_group,
+    group_tick,
     recent_groups,
     to_quantiser,
 )
@@ -171,7 +172,7 @@ class Simulation:
         self._missing: dict[int, float] = {}
         self._waiting: list[tuple[float, Packet]] = []
         self._undecoded: list[bytes] = []
-        self._newest = -1
+        self._tick = 0
         self._frame = 0
         self._script = sorted(config.script, key=lambda item: item[0])
         self._due = [(0.0, config.first), *config.references]
@@ -297,11 +298,11 @@ class Simulation:
 
     def _decode(self, packet: bytes, now: float) -> None:
         try:
-            group = decode_group(packet, self._states, weights.tables(), max(self._newest, 0))
+            self._tick = group_tick(packet, self._tick)
+            group = decode_group(packet, self._states, weights.tables(), self._tick)
         except MissingReference:
             self._undecoded = [*self._undecoded[-7:], packet]
             return
-        self._newest = max(self._newest, group.ticks[-1])
         self._missing.pop(group.ticks[0], None)
         if group.redundant is not None:
             for tick in group.redundant.ticks:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from talkcodec.bitstream import (
@@ -32,13 +35,22 @@ from talkcodec.bitstream import (
     Stream,
     StreamHeader,
     TkcReader,
+    classify,
     decode_group,
+    encode_group,
     fragment,
+    group_tick,
     parse_control,
     serialize_control,
+    to_quantiser,
 )
 from talkcodec.bitstream.control import ModeChange, Mute, SoundTime
-from talkcodec.bitstream.samples import sample_file, sample_stream, sample_tables
+from talkcodec.bitstream.samples import (
+    sample_file,
+    sample_reference,
+    sample_stream,
+    sample_tables,
+)
 from talkcodec.entropy import TableSet
 from talkcodec.types import Packet
 
@@ -94,6 +106,35 @@ def control_messages(header: bytes) -> list[ControlMessage]:
     ]
 
 
+def far_packets(tables: TableSet) -> list[Packet]:
+    """Packets whose 16-bit ticks tell the rule of section 6 from others that come near it."""
+    header = StreamHeader(256, Fraction(25), tables.hash, max_bank=4)
+    reference = sample_reference(Random(_SEED), tables.dimension, 0, 0)
+    far = 2**20
+    row = to_quantiser(reference.state, 0)
+
+    def motion(tick: int, gaps: tuple[int, ...] = (), bearer: int = 0) -> Packet:
+        states = np.array([row] * (len(gaps) + 1), np.int32)
+        group = MotionGroup(tick, gaps, bearer, 0, states)
+        return Packet("motion", encode_group(group, reference.state, tables), tick)
+
+    return [
+        Packet("header", header.serialize(), 0),
+        Packet("reference", reference.serialize(), 0),
+        motion(0, (2**14,) * 3),
+        motion(100),  # from the group's first tick, not from its last
+        Packet("header", replace(header, tick=far).serialize(), far),
+        motion(far + 32000, bearer=9),  # lost, for there is no such reference, and yet it counts
+        motion(far + 64000),
+        motion(far + 63000),  # out of order
+        motion(far + 63000 + 2**15 - 1),
+    ]
+
+
+def far_as_json(packets: list[Packet]) -> list[dict[str, Any]]:
+    return [{"packet": packet.data.hex(), "tick": packet.tick} for packet in packets]
+
+
 def make_stream() -> tuple[TableSet, list[Packet], list[Any]]:
     tables = sample_tables(_DIMENSION, _FLOW)
     packets, meaning = sample_stream(Random(_SEED), tables, _GROUPS)
@@ -117,6 +158,7 @@ def _regenerate() -> None:
         "references": [reference_as_json(m) for m in meaning if isinstance(m, Reference)],
         "motion": [motion_as_json(m) for m in meaning if isinstance(m, MotionGroup)],
         "motion_bytes": [p.data.hex() for p in packets if p.kind == "motion"],
+        "ticks": far_as_json(far_packets(tables)),
         "chunks": [c.serialize().hex() for c in fragment(packets[1].data, 0, 40, 2)],
         "report": REPORT.serialize().hex(),
         "control": [serialize_control(m).hex() for m in control_messages(packets[0].data)],
@@ -170,6 +212,23 @@ def test_the_encoder_writes_the_golden_bytes() -> None:
     tables = TableSet.load(GOLDEN / "tables.safetensors")
     packets, _ = sample_stream(Random(_SEED), tables, _GROUPS)
     assert sample_file(packets) == (GOLDEN / "stream.tkc").read_bytes()
+
+
+def test_ticks_go_on_from_the_packet_before(expected: dict[str, Any]) -> None:
+    tables = TableSet.load(GOLDEN / "tables.safetensors")
+    assert far_as_json(far_packets(tables)) == expected["ticks"]
+    found, last = [], 0
+    for each in expected["ticks"]:
+        data = bytes.fromhex(each["packet"])
+        kind = classify(data)
+        if kind == "motion":
+            last = group_tick(data, last)
+        elif kind == "header":
+            last = StreamHeader.parse(data).tick
+        found.append({"packet": data.hex(), "tick": last if kind != "reference" else 0})
+    assert found == expected["ticks"]
+    reader = TkcReader(io.BytesIO(sample_file(far_packets(tables))))
+    assert far_as_json(list(reader)) == expected["ticks"]
 
 
 def test_the_vectors_exercise_the_whole_syntax(expected: dict[str, Any]) -> None:

@@ -203,6 +203,15 @@ class Motion:
         self.references: dict[int, list[int]] = {}
         self.last = 0
 
+    def tick(self, packet: bytes) -> int:
+        """Section 6: of the first frame. It counts whatever the rest of the packet is."""
+        bits, low, high, _ = packet[:4]
+        assert bits >> 7 == 1
+        assert bits & 1 == 0
+        tick = self.last + ((low + 256 * high - self.last + 2**15) % 2**16) - 2**15
+        self.last = tick if tick >= 0 else tick + 2**16
+        return self.last
+
     def row(self, coder: RangeDecoder, context: str, predicted: list[int]) -> list[int]:
         return [
             predicted[d] + coder.integer(self.tables[f"{context}.{d}"])
@@ -210,13 +219,8 @@ class Motion:
         ]
 
     def read(self, packet: bytes) -> dict[str, Any]:
-        bits, low, high, reference = packet[:4]
+        tick, bits, reference = self.tick(packet), packet[0], packet[3]
         count, q = (bits >> 5 & 3) + 1, bits >> 3 & 3
-        assert bits >> 7 == 1
-        assert bits & 1 == 0
-        t16 = low + 256 * high
-        tick = self.last + ((t16 - self.last + 2**15) % 2**16) - 2**15
-        self.last = tick = tick if tick >= 0 else tick + 2**16
         coder = RangeDecoder(packet[4:])
         ticks = [tick]
         for _ in range(count - 1):
@@ -285,6 +289,23 @@ def test_it_finds_the_golden_integers(expected: dict[str, Any]) -> None:
     assert found["header"] == expected["header"]
     assert references == expected["references"]
     assert motion == expected["motion"]
+
+
+def test_it_counts_ticks_from_the_packet_before(expected: dict[str, Any]) -> None:
+    tables, dimension, flow, _ = read_tables((GOLDEN / "tables.safetensors").read_bytes())
+    decoder = Motion(tables, dimension, flow)
+    for each in expected["ticks"]:
+        packet = bytes.fromhex(each["packet"])
+        if packet[0] == 1:
+            decoder.last = read_header(packet)["header"]["tick"]
+            assert decoder.last == each["tick"]
+        elif packet[0] == 2:
+            reference = read_reference(packet)
+            decoder.references[reference["sequence"]] = reference["state"]
+        elif packet[3] in decoder.references:
+            assert decoder.read(packet)["ticks"][0] == each["tick"]
+        else:
+            assert decoder.tick(packet) == each["tick"]
 
 
 def test_it_joins_the_golden_chunks(expected: dict[str, Any]) -> None:

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from talkcodec.bitstream import GroupHeader, PathReport
+from talkcodec.bitstream import GroupHeader, PathReport, StreamHeader
 from talkcodec.bitstream.report import MAX_ARRIVALS
 from talkcodec.rtc.arrivals import LATE, LOSING, REPORT_INTERVAL, ArrivalLog
 
 TICK = 0.04
+HEADER = StreamHeader(256, Fraction(25), bytes(8))
 
 
 def group(tick: int, count: int = 3) -> GroupHeader:
@@ -23,7 +27,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.log = ArrivalLog()
-        self.log.tick_seconds = TICK
+        self.log.header(HEADER)
         self.log.started(0.0)
         self.reports: list[tuple[float, PathReport]] = []
 
@@ -109,6 +113,16 @@ def test_silence_is_told_once() -> None:
     assert silent[1] - silent[0] == pytest.approx(REPORT_INTERVAL, abs=0.02)
 
 
+def test_after_a_long_pause_ticks_go_on_from_the_header() -> None:
+    stream, pause = Stream(), 2**16 - 75
+    stream.play(steady(0, 75), 2.98)
+    # Counted from the packet before the pause, they would seem 44 minutes late.
+    stream.log.header(replace(HEADER, tick=75 + pause))
+    stream.reports.clear()
+    stream.play([(t - pause * TICK, tick) for t, tick in steady(75 + pause, 225 + pause)], 8.0)
+    assert len(stream.times) <= 4
+
+
 def test_a_chunk_that_asks_is_answered_at_once() -> None:
     log = ArrivalLog()
     log.chunk(7, 3, 1.0, answer=False)
@@ -125,7 +139,7 @@ def test_a_chunk_that_asks_is_answered_at_once() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2**16 - 1), st.integers(1, 4)), max_size=200))
 def test_whatever_arrives_reports_are_bounded(packets: list[tuple[int, int]]) -> None:
     log = ArrivalLog()
-    log.tick_seconds = TICK
+    log.header(HEADER)
     log.started(0.0)
     reports = 0
     for number, (tick, count) in enumerate(packets):
