@@ -150,8 +150,9 @@ class TkcReader:
     def seek(self, tick: int) -> list[Packet]:
         """Go to the last motion packet that begins at or before ``tick``, or the first of all.
 
-        Returns what a fresh decoder must be given before it: the header, and the references
-        then in the bank with those they were predicted from, from a key that names the identity.
+        Returns what a fresh decoder must be given before it: a header of the tick from which that
+        packet's counts, and the references then in the bank with those they were predicted from,
+        from a key that names the identity.
         The file must be seekable; it is scanned from its first record, up to ``tick`` or to where
         it is damaged.
         """
@@ -170,8 +171,9 @@ class TkcReader:
                 if packet.tick > tick:
                     break
         self._place(origin, start)
-        header = Packet("header", self.header.serialize(), self.header.tick)
-        return [header, *_needed(references[:known])]
+        header = dataclasses.replace(self.header, tick=self._tick)
+        first = Packet("header", header.serialize(), header.tick)
+        return [first, *_needed(references[:known])]
 
     def _scan(self) -> Iterator[tuple[tuple[int, int, int], Packet]]:
         """Yield packets and where they lie; end at damage, which iteration will meet again."""

@@ -18,6 +18,7 @@ from talkcodec.bitstream import (
     TkcWriter,
     decode_group,
     encode_group,
+    group_tick,
 )
 from talkcodec.bitstream.container import MAGIC
 from talkcodec.bitstream.fuzz import framed
@@ -207,6 +208,22 @@ def test_long_pauses_are_anchored_by_a_header() -> None:
         10**9 + 2**15,
     ]
     assert found[-1].tick == ticks[-1]
+
+
+def test_whoever_seeks_far_counts_from_there() -> None:
+    reference = MEANING[1]
+    assert isinstance(reference, Reference)
+    packets = PACKETS[:2]
+    for tick in range(0, 2**17, 2**14):
+        group = sample_group(Random(tick), TABLES, reference, tick, rich=False)
+        packets.append(Packet("motion", encode_group(group, reference.state, TABLES), tick))
+    reader = TkcReader(io.BytesIO(sample_file(packets)))
+    for sought in packets[2:]:
+        header = StreamHeader.parse(reader.seek(sought.tick)[0].data)
+        found = reader.read()
+        assert found is not None
+        assert found == sought
+        assert group_tick(found.data, header.tick) == sought.tick
 
 
 def test_references_do_not_anchor_ticks() -> None:
