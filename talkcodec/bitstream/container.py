@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -100,7 +100,9 @@ class TkcReader:
 
     ``header`` is there from the start. Iteration raises ``TruncatedError`` where the file ends
     without an end record and ``BitstreamError`` where it is damaged, in both cases after every
-    packet before that place. ``complete`` tells whether the end record was reached.
+    packet before that place: from there on nothing can be read. It raises ``BitstreamError`` as
+    well for a packet that came through whole and is none of a stream; ``packets`` goes on after
+    such. ``complete`` tells whether the end record was reached.
     """
 
     def __init__(self, file: BinaryIO, limits: Limits = LIMITS) -> None:
@@ -125,13 +127,34 @@ class TkcReader:
         while (packet := self.read()) is not None:
             yield packet
 
+    def packets(self, refuse: Callable[[BitstreamError], None]) -> Iterator[Packet]:
+        """Iterate over what can be used, giving ``refuse`` the error of each packet that cannot.
+
+        Raises:
+            BitstreamError: the file is damaged or truncated.
+        """
+        while (data := self._next()) is not None:
+            try:
+                packet = self._packet(data)
+            except BitstreamError as error:
+                refuse(error)
+            else:
+                yield packet
+
     def read(self) -> Packet | None:
         """Return the next packet, or None at the end of a whole file."""
+        data = self._next()
+        return None if data is None else self._packet(data)
+
+    def _next(self) -> bytes | None:
+        """Return the next record, or None at the end of a whole file."""
         if self.complete:
             return None
         data, self._first = self._first or self._record(), None
-        if data is None:
-            return None
+        return data
+
+    def _packet(self, data: bytes) -> Packet:
+        """Return what the record ``data`` is."""
         kind = classify(data)
         if kind == "header":
             header = StreamHeader.parse(data)
@@ -176,14 +199,21 @@ class TkcReader:
         return [first, *_needed(references[:known])]
 
     def _scan(self) -> Iterator[tuple[tuple[int, int, int], Packet]]:
-        """Yield packets and where they lie; end at damage, which iteration will meet again."""
+        """Yield packets and where they lie; end at damage, which iteration will meet again.
+
+        What is refused is gone over: whether that matters, iteration will tell.
+        """
         with contextlib.suppress(BitstreamError):
             while True:
                 place = (self._at, self._tick, self._records)
-                packet = self.read()
-                if packet is None:
+                data = self._next()
+                if data is None:
                     return
-                yield place, packet
+                packet = None
+                with contextlib.suppress(BitstreamError):
+                    packet = self._packet(data)
+                if packet is not None:
+                    yield place, packet
 
     def _place(self, origin: int, place: tuple[int, int, int]) -> None:
         self._at, self._tick, self._records = place

@@ -7,19 +7,22 @@ Everything follows from a seed. The tables resemble fitted ones in shape, not in
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from random import Random
 
 import numpy as np
 
+from talkcodec.bitstream.chunks import crc16
 from talkcodec.bitstream.coding import encode_group
-from talkcodec.bitstream.container import TkcWriter
+from talkcodec.bitstream.container import MAGIC, TkcWriter
 from talkcodec.bitstream.header import StreamHeader
 from talkcodec.bitstream.motion import MAX_GROUP, FlowLayer, MotionGroup, coarse_copy
 from talkcodec.bitstream.quantiser import MULTIPLIERS, to_quantiser
 from talkcodec.bitstream.reference import Reference
+from talkcodec.bitstream.wire import END, write_varint
 from talkcodec.entropy import FrequencyTable, TableSet, laplace_table
 from talkcodec.entropy.tableset import table_names
 from talkcodec.types import Packet
@@ -121,6 +124,18 @@ def sample_file(packets: list[Packet]) -> bytes:
         for packet in packets:
             writer.write(packet)
     return file.getvalue()
+
+
+def whole_file(records: Sequence[bytes]) -> bytes:
+    """Return ``records``, whatever they are, as a ``.tkc`` file whose checks are right."""
+    data = bytearray(MAGIC + b"".join(map(framed, records)))
+    end = bytes((END,)) + write_varint(len(records)) + zlib.crc32(data).to_bytes(4, "little")
+    return bytes(data + framed(end))
+
+
+def framed(record: bytes) -> bytes:
+    """Return ``record`` with its length and a check that is right."""
+    return write_varint(len(record)) + record + crc16(record).to_bytes(2, "little")
 
 
 def _step(random: Random, *, rare: bool) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from talkcodec.bitstream import TkcReader
+    from talkcodec.cli.faults import Faults
     from talkcodec.decoder import DecodedFrame
 
 _SIZES = (16, 4096)
@@ -38,24 +39,28 @@ def decode(
 ) -> None:
     """Decode a .tkc file into a video.
 
-    The video's metadata says that it is synthesised. Of a damaged file the part before the damage
-    is written, and the exit status is 1.
+    The video's metadata says that it is synthesised. Packets that cannot be used are left out and
+    counted; of a damaged file the part before the damage is written. In both cases the exit status
+    is 1.
     """
+    from talkcodec import weights
     from talkcodec.bitstream import TkcReader
+    from talkcodec.cli.faults import Faults
     from talkcodec.media.mark import mark as marked
     from talkcodec.media.writer import VideoWriter
 
     if size is not None and (size % 2 or not _SIZES[0] <= size <= _SIZES[1]):
         raise InputError(f"expected an even size of {_SIZES[0]} to {_SIZES[1]}, found {size}")
     check_output(output, source, overwrite=overwrite)
-    damage = None
+    faults = Faults()
     frames = 0
     with source.open("rb") as file, ExitStack() as stack:
         reader = TkcReader(file)
+        reader.header.require_tables(weights.tables().hash)
         writer = None
         step = stack.enter_context(progress("decode", None))
         try:
-            for frame in _frames(reader, size, renderer):
+            for frame in _frames(reader, size, renderer, faults):
                 if writer is None:
                     rate = reader.header.tick_rate
                     writer = stack.enter_context(
@@ -65,26 +70,34 @@ def decode(
                 frames += 1
                 step()
         except BitstreamError as error:
-            damage = error
+            faults.damage = error
     if not frames:
-        raise damage or BitstreamError(f"expected frames in {source.name}, found none")
-    _report(output, frames, as_json=as_json)
-    if damage is not None:
-        raise BitstreamError(f"{damage}; wrote the {frames} frames before it")
+        raise faults.error() or BitstreamError(f"expected frames in {source.name}, found none")
+    _report(output, frames, faults.refused, as_json=as_json)
+    fault = faults.error(f"; wrote the {frames} frames before it")
+    if fault is not None:
+        raise fault
 
 
-def _frames(reader: TkcReader, size: int | None, renderer: RendererName) -> Iterator[DecodedFrame]:
+def _frames(
+    reader: TkcReader, size: int | None, renderer: RendererName, faults: Faults
+) -> Iterator[DecodedFrame]:
     from talkcodec.decoder import DecodedFrame, Decoder
 
     decoder = Decoder(renderer=renderer)
-    for packet in reader:
-        for state in decoder.receive(packet.data):
+    for packet in reader.packets(faults.refuse):
+        try:
+            states = decoder.receive(packet.data)
+        except BitstreamError as error:
+            faults.refuse(error)
+            continue
+        for state in states:
             if state.fresh:
                 yield DecodedFrame(decoder.render(state, size), state.tick)
 
 
-def _report(output: Path, frames: int, *, as_json: bool) -> None:
+def _report(output: Path, frames: int, refused: int, *, as_json: bool) -> None:
     if as_json:
-        print_json({"file": str(output), "frames": frames})
+        print_json({"file": str(output), "frames": frames, "refused": refused})
     else:
         typer.echo(f"{output}: {frames} frames")

@@ -14,7 +14,8 @@ from talkcodec.errors import BitstreamError
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from talkcodec.bitstream import Reference
+    from talkcodec.bitstream import Reference, TkcReader
+    from talkcodec.cli.faults import Faults
     from talkcodec.types import Packet
 
 
@@ -25,20 +26,21 @@ def info(
     """Show frames, references, bytes and rates of a .tkc file.
 
     ``wire``: both directions over a data channel, headers and acknowledgements included.
-    ``state`` of a reference: all of its message but the picture. Of a damaged file the part
-    before the damage is told, and the exit status is 1.
+    ``state`` of a reference: all of its message but the picture. Packets that cannot be used are
+    left out and counted (``refused``); of a damaged file the part before the damage is told. In
+    both cases the exit status is 1.
     """
-    summary, damage = describe(source)
+    summary, error = describe(source)
     if as_json:
         print_json(summary)
     else:
         typer.echo(describe_line(summary))
-    if damage is not None:
-        raise damage
+    if error is not None:
+        raise error
 
 
 def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
-    """Return what ``info --json`` prints, and the damage that ended the file early, if any.
+    """Return what ``info --json`` prints, and what is wrong with the file, if anything.
 
     Raises:
         BitstreamError: there is no stream header to begin with, or it names other tables.
@@ -46,8 +48,9 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
     from talkcodec import weights
     from talkcodec.bench.rates import channel_rate
     from talkcodec.bitstream import TkcReader
+    from talkcodec.cli.faults import Faults
 
-    damage = None
+    faults = Faults()
     packets: list[Packet] = []
     ticks: list[int] = []
     references: list[dict[str, Any]] = []
@@ -55,9 +58,9 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
         reader = TkcReader(file)
         reader.header.require_tables(weights.tables().hash)
         try:
-            _collect(reader, packets, ticks, references)
+            _collect(reader, faults, packets, ticks, references)
         except BitstreamError as error:
-            damage = error
+            faults.damage = error
     rate = reader.header.tick_rate
     seconds = _seconds(ticks, rate)
     sizes = {kind: sum(len(p.data) for p in packets if p.kind == kind) for kind in _KINDS}
@@ -82,7 +85,8 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
             "wire": round(kbps.wire, 3) if kbps else 0.0,
         },
         "complete": reader.complete,
-    }, damage
+        "refused": faults.refused,
+    }, faults.error()
 
 
 def _seconds(ticks: list[int], rate: Fraction) -> float:
@@ -97,11 +101,15 @@ _KINDS = ("header", "reference", "motion")
 
 
 def _collect(
-    reader: Any, packets: list[Packet], ticks: list[int], references: list[dict[str, Any]]
+    reader: TkcReader,
+    faults: Faults,
+    packets: list[Packet],
+    ticks: list[int],
+    references: list[dict[str, Any]],
 ) -> None:
     """Read ``reader`` to its end or its damage.
 
-    Fills in its packets, the ticks of its frames, and what each reference costs.
+    Fills in its packets, the ticks of its frames, what each reference costs, and what is refused.
 
     Motion is decoded to integers, so that damage is found, but nothing is drawn.
     """
@@ -109,14 +117,18 @@ def _collect(
     from talkcodec.bitstream import Reference, decode_group
 
     slots: dict[int, tuple[int, tuple[int, ...]]] = {}
-    for packet in reader:
+    for packet in reader.packets(faults.refuse):
         if packet.kind == "reference":
             reference = Reference.parse(packet.data)
             slots[reference.slot] = (reference.sequence, reference.state)
             references.append(_account(reference, len(packet.data)))
         elif packet.kind == "motion":
             states = dict(slots.values())
-            group = decode_group(packet.data, states, weights.tables(), packet.tick)
+            try:
+                group = decode_group(packet.data, states, weights.tables(), packet.tick)
+            except BitstreamError as error:
+                faults.refuse(error)
+                continue
             ticks += group.ticks
         packets.append(packet)
 
@@ -137,6 +149,7 @@ def describe_line(summary: dict[str, Any]) -> str:
     """Return ``summary`` as the lines that people read."""
     sizes, kbps = summary["bytes"], summary["kbps"]
     cut = "" if summary["complete"] else " (cut short)"
+    cut += f" (packets refused: {summary['refused']})" if summary["refused"] else ""
     told = (
         f"{summary['file']}: {summary['frames']} frames, {summary['seconds']:.2f} s{cut}, "
         f"{summary['fps']:.2f} frames/s, canvas {summary['size']}x{summary['size']}\n"

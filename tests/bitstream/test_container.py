@@ -21,8 +21,14 @@ from talkcodec.bitstream import (
     group_tick,
 )
 from talkcodec.bitstream.container import MAGIC
-from talkcodec.bitstream.fuzz import framed
-from talkcodec.bitstream.samples import sample_file, sample_group, sample_stream, sample_tables
+from talkcodec.bitstream.samples import (
+    framed,
+    sample_file,
+    sample_group,
+    sample_stream,
+    sample_tables,
+    whole_file,
+)
 from talkcodec.errors import BitstreamError, TruncatedError, VersionError
 from talkcodec.types import Packet
 
@@ -112,7 +118,11 @@ def test_the_beginning_of_a_file_is_truncated(data: bytes) -> None:
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_give_packets_or_a_bitstream_error(head: bytes, body: bytes, depth: int) -> None:
     """Random bytes as a file, after the magic number, and as a record with a correct check."""
-    data = (head + body, MAGIC + head + body, framed(body, PACKETS[0].data) + head)[depth]
+    data = (
+        head + body,
+        MAGIC + head + body,
+        MAGIC + framed(PACKETS[0].data) + framed(body) + head,
+    )[depth]
     packets, error = read_all(data)
     # Nothing this short and random ends with a correct end record.
     assert error is not None
@@ -123,7 +133,7 @@ def test_another_version_is_refused() -> None:
     header = bytearray(PACKETS[0].data)
     header[1] = 9
     with pytest.raises(VersionError, match="expected format version 1, found 9"):
-        TkcReader(io.BytesIO(framed(PACKETS[1].data, bytes(header))))
+        TkcReader(io.BytesIO(MAGIC + framed(bytes(header)) + framed(PACKETS[1].data)))
 
 
 def test_bytes_after_the_end_are_an_error() -> None:
@@ -166,10 +176,26 @@ def test_records_that_do_not_belong_are_refused() -> None:
         (b"\x80\0", "of motion"),
         (b"\2", "of a reference"),
     ):
-        reader = TkcReader(io.BytesIO(framed(record, PACKETS[0].data)))
+        reader = TkcReader(io.BytesIO(MAGIC + framed(PACKETS[0].data) + framed(record)))
         assert reader.read() == PACKETS[0]
         with pytest.raises(BitstreamError, match=message):
             reader.read()
+
+
+def test_what_follows_a_refused_packet_is_read_and_found() -> None:
+    data = [packet.data for packet in PACKETS]
+    bad = [*data[:9], b"\7", b"\x80\0", b"\2", *data[9:]]
+    reader = TkcReader(io.BytesIO(whole_file(bad)))
+    refused: list[BitstreamError] = []
+    assert list(reader.packets(refused.append)) == PACKETS
+    assert len(refused) == 3
+    assert reader.complete
+    last = next(packet for packet in reversed(PACKETS) if packet.kind == "motion")
+    reader.seek(last.tick)
+    assert reader.read() == last
+    reader = TkcReader(io.BytesIO(whole_file(bad)[:-1]))
+    with pytest.raises(TruncatedError):
+        list(reader.packets(refused.append))
 
 
 def test_records_are_bounded() -> None:

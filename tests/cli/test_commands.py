@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from talkcodec.bitstream import Reference, TkcReader
+from talkcodec.bitstream.samples import whole_file
 from talkcodec.cli.info import describe
 from talkcodec.media.reader import VideoReader
 from talkcodec.media.sources import builtin_source
@@ -156,6 +157,45 @@ def test_of_a_truncated_file_the_good_part_is_written(stream: Path, tmp_path: Pa
     told = json.loads(done.stdout)
     assert not told["complete"]
     assert 0 < told["frames"] < FRAMES
+
+
+def test_after_a_packet_that_is_none_the_rest_is_decoded(stream: Path, tmp_path: Path) -> None:
+    with stream.open("rb") as file:
+        packets = [packet.data for packet in TkcReader(file)]
+    motion = [index for index, data in enumerate(packets) if data[0] & 0x80]
+    lost = packets[motion[2]]
+    bad = list(packets)
+    bad[motion[2]] = lost[:3] + b"\x63" + lost[4:]  # of a reference that nobody sent
+    bad[motion[1] : motion[1]] = [b"\7xx", b"\2", bytes((1, 1, 0, 7)) + packets[0][4:]]
+    path, out = tmp_path / "bad.tkc", tmp_path / "out.mp4"
+    path.write_bytes(whole_file(bad))
+    done = talkcodec("decode", path, out, "--json")
+    refused(done, "refused 4 packets, the first: expected a packet type, found 0x07")
+    told = json.loads(done.stdout)
+    assert told["refused"] == 4
+    assert FRAMES - 4 <= told["frames"] < FRAMES
+    with VideoReader(out) as reader:
+        frames = list(reader)
+    assert len(frames) == told["frames"]
+    assert frames[-1].time == Fraction(FRAMES - 1, 25)
+    done = talkcodec("info", path, "--json")
+    refused(done, "refused 4 packets")
+    summary = json.loads(done.stdout)
+    assert (summary["refused"], summary["frames"]) == (4, told["frames"])
+    assert summary["complete"]
+
+
+def test_damage_and_refused_packets_are_told_in_one_line(stream: Path, tmp_path: Path) -> None:
+    with stream.open("rb") as file:
+        packets = [packet.data for packet in TkcReader(file)]
+    path = tmp_path / "bad.tkc"
+    path.write_bytes(whole_file([*packets[:4], b"\7", *packets[4:]])[:-40])
+    done = talkcodec("decode", path, tmp_path / "out.mp4")
+    refused(done, "frames before it; refused 1 packet: expected a packet type")
+    nothing = tmp_path / "nothing.tkc"
+    nothing.write_bytes(whole_file([packets[0], *(p for p in packets if p[0] & 0x80)]))
+    refused(talkcodec("decode", nothing, tmp_path / "none.mp4"), "the first: expected reference")
+    assert not (tmp_path / "none.mp4").exists()
 
 
 def test_a_flipped_bit_is_noticed(stream: Path, tmp_path: Path) -> None:
