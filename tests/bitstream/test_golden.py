@@ -163,12 +163,16 @@ def _regenerate() -> None:
         "report": REPORT.serialize().hex(),
         "control": [serialize_control(m).hex() for m in control_messages(packets[0].data)],
     }
+    write_vectors(GOLDEN / "stream.json", content)
+
+
+def write_vectors(path: Path, content: dict[str, Any]) -> None:
+    """Write one line per vector, so that a change shows where it is."""
     lines = [f" {json.dumps(key)}: {_lines(value)}" for key, value in content.items()]
-    (GOLDEN / "stream.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def _lines(value: object) -> str:
-    """One line per vector, so that a change shows where it is."""
     if not isinstance(value, list):
         return json.dumps(value)
     return "[\n" + ",\n".join(f"  {json.dumps(item)}" for item in value) + "\n ]"
