@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packets in, pictures out: the sans-I/O decoder.
 
-``receive`` parses and is cheap enough for an event loop; ``render`` draws and belongs on a
-worker thread. ``decode`` does both, for files::
+``receive`` parses and is cheap enough for an event loop, but for the first header, which loads the
+networks of a renderer that was only named; ``render`` draws and belongs on a worker thread.
+``decode`` does both, for files::
 
     decoder = Decoder()
     for packet in packets:
@@ -62,7 +63,11 @@ class DecodedFrame:
 
 
 class Decoder:
-    """Decodes one stream. Keeps at most 8 references and one group of motion in memory."""
+    """Decodes one stream. Keeps at most 8 references and one group of motion in memory.
+
+    A header that differs from the one before in more than its tick begins another stream with an
+    empty bank. How often a peer may do that is for a call to say: ``talkcodec.rtc.limits``.
+    """
 
     def __init__(
         self,
@@ -142,6 +147,8 @@ class Decoder:
         header.require_tables(self._tables.hash)
         if self._header is None or self._key(header) != self._key(self._header):
             self._scene = Scene(header.max_bank, self._stopwatch, self._renderer)
+            # Loading networks takes far longer than a header: the next scene draws with the same.
+            self._renderer = self._scene.renderer
             self._pictures = None
             self._layers = LayerMemory()
         self._header = header

@@ -29,6 +29,11 @@ class Rate:
 CONTROL_RATE = Rate(per_second=50.0, burst=200.0)
 
 
+#: Stream headers that differ in more than their tick. Each begins a new stream, and costs the
+#: decoder its bank; a sender changes its parameters when it reconnects, if ever.
+HEADER_RATE = Rate(per_second=1.0, burst=1.0)
+
+
 class TokenBucket:
     """Allows what ``Rate`` allows; ``refused`` counts the rest."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from talkcodec.bitstream import StreamHeader, classify, parse_group_header
 from talkcodec.bitstream.chunks import Chunk, Reassembler
@@ -32,6 +32,7 @@ from talkcodec.bitstream.control import (
 )
 from talkcodec.errors import BitstreamError
 from talkcodec.rtc.arrivals import ArrivalLog
+from talkcodec.rtc.limits import HEADER_RATE, TokenBucket
 from talkcodec.rtc.messages import MAX_WAITING, Channel, Outgoing
 from talkcodec.rtc.path import MESSAGE_ANSWER, MESSAGE_OVERHEAD
 from talkcodec.rtc.references import RepairConfig, RepairSchedule
@@ -83,6 +84,8 @@ class ReceiverSession:
         self._delay = 0.0
         self._held: tuple[int, ...] = ()
         self._hello = hello
+        self._header: StreamHeader | None = None
+        self._headers = TokenBucket(HEADER_RATE)
         self._stuck = False
         self._next_plea = float("-inf")
 
@@ -207,24 +210,29 @@ class ReceiverSession:
                 self._schedule.wanted((self._newest + step) % 256, now)
         self._newest = sequence
 
-    def _take_control(self, data: bytes, _now: float) -> None:
+    def _take_control(self, data: bytes, now: float) -> None:
         message = parse_control(data)
         if isinstance(message, Stream):
-            self._deliver(message.header)
-            self._learn_ticks(message.header)
+            # Also where it is of a version that we cannot read: who sent it learns ours.
             if self._hello is not None:
                 self._answer(self._hello, Channel.CONTROL)
                 self._hello = None
+            self._take_header(message.header, now)
         elif isinstance(message, Bye):
             self.ended = message.reason or "the other side left"
         else:
             self.counts.invalid += 1
 
-    def _learn_ticks(self, header: bytes) -> None:
-        try:
-            self._arrivals.header(StreamHeader.parse(header))
-        except BitstreamError:
-            self.counts.invalid += 1
+    def _take_header(self, data: bytes, now: float) -> None:
+        """Deliver a stream header, but none that changes the stream sooner than ``HEADER_RATE``."""
+        header = StreamHeader.parse(data)
+        before = self._header or header
+        changed = replace(header, tick=before.tick) != before
+        if changed and not self._headers.take(now):
+            raise BitstreamError("expected the stream header repeated, found another too soon")
+        self._header = header
+        self._arrivals.header(header)
+        self._deliver(data)
 
     def _take_foreign(self, _data: bytes, _now: float) -> None:
         """Packets that exist in files, and between peers only inside others."""

@@ -11,14 +11,16 @@ import struct
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, SCTP_DATA_UNORDERED, DataChunk
 
 from receiver import Receiver
 from receiver.screen import Screen
-from talkcodec import weights
+from talkcodec import scene, weights
 from talkcodec.bitstream import Reference, StreamHeader
 from talkcodec.bitstream.chunks import Chunk, Reassembler, fragment
 from talkcodec.bitstream.control import (
@@ -30,12 +32,15 @@ from talkcodec.bitstream.control import (
     serialize_control,
 )
 from talkcodec.bitstream.wire import LIMITS
-from talkcodec.clock import ManualClock
+from talkcodec.clock import ManualClock, Stopwatch
+from talkcodec.decoder import Decoder
+from talkcodec.names import RendererName
 from talkcodec.reference.codec import CodecId
+from talkcodec.render import renderer
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.duplex import DuplexSession
 from talkcodec.rtc.hoard import MAX_HELD, held
-from talkcodec.rtc.limits import CONTROL_RATE
+from talkcodec.rtc.limits import CONTROL_RATE, HEADER_RATE
 from talkcodec.rtc.messages import MAX_WAITING, greeting
 from talkcodec.rtc.receiving import ReceiverSession
 from talkcodec.rtc.sending import SenderSession
@@ -161,6 +166,43 @@ def test_a_flood_of_control_messages_is_not_even_read() -> None:
     session.receive(motion, 3.0)
     assert session.receiving is not None
     assert session.receiving.counts.groups == 1
+
+
+def test_headers_of_ever_new_streams_reach_the_decoder_once_a_second() -> None:
+    tables = weights.tables()
+    receiver = ReceiverSession(greeting(bytes(8), (1,)))
+    taken: list[bytes] = []
+    count, seconds = 1000, 10.0
+    for number in range(count):
+        header = StreamHeader(256, Fraction(25), tables.hash, 1 + number % 8, number)
+        now = number * seconds / count
+        receiver.receive(serialize_control(Stream(header.serialize())), now)
+        taken += receiver.packets()
+    banks = [StreamHeader.parse(data).max_bank for data in taken]
+    changes = sum(one != other for one, other in pairwise(banks))
+    assert 5 < changes <= 1 + seconds * HEADER_RATE.per_second
+    assert receiver.counts.invalid == count - len(taken)
+    # The one in force may be repeated as often as control messages may come.
+    again = replace(StreamHeader.parse(taken[-1]), tick=count).serialize()
+    for number in range(20):
+        receiver.receive(serialize_control(Stream(again)), seconds + number * 1e-3)
+    assert receiver.packets() == [again] * 20
+
+
+def test_headers_of_ever_new_streams_load_no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def open_renderer(name: RendererName, stopwatch: Stopwatch | None = None) -> renderer.Renderer:
+        opened.append(name)
+        return renderer.open_renderer(name, stopwatch)
+
+    monkeypatch.setattr(scene, "open_renderer", open_renderer)
+    decoder, tables = Decoder(), weights.tables()
+    for number in range(20):
+        size = 256 << number % 2
+        header = StreamHeader(size, Fraction(25), tables.hash, 1 + number % 8)
+        decoder.receive(header.serialize())
+    assert len(opened) == 1
 
 
 async def test_fragments_without_end_below_the_data_channel_end_the_connection() -> None:
