@@ -53,6 +53,7 @@ from talkcodec.bitstream.samples import (
 )
 from talkcodec.entropy import TableSet
 from talkcodec.types import Packet
+from tests.bitstream.refused import refused_packets
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 _SEED, _GROUPS, _DIMENSION = 20, 24, 7
@@ -159,6 +160,10 @@ def _regenerate() -> None:
         "motion": [motion_as_json(m) for m in meaning if isinstance(m, MotionGroup)],
         "motion_bytes": [p.data.hex() for p in packets if p.kind == "motion"],
         "ticks": far_as_json(far_packets(tables)),
+        "refused": [
+            {"why": why, "packet": data.hex()}
+            for why, data in refused_packets(tables, Reference.parse(packets[1].data))
+        ],
         "chunks": [c.serialize().hex() for c in fragment(packets[1].data, 0, 40, 2)],
         "report": REPORT.serialize().hex(),
         "control": [serialize_control(m).hex() for m in control_messages(packets[0].data)],

@@ -11,6 +11,7 @@ import ast
 import binascii
 import hashlib
 import json
+import math
 import struct
 import sys
 import zlib
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+WEIGHTS = Path(__file__).parents[2] / "talkcodec" / "weights"
 
 Table = tuple[int, list[int]]
 GAP: Table = (1, [16128, 128, 64, 32, 32])
@@ -28,6 +30,17 @@ CHOICE: Table = (1, [4096, 4096, 4096, 4095, 1])
 COIN: Table = (0, [8192, 8192])
 MULTIPLIERS = (8, 12, 16, 24)
 M64 = (1 << 64) - 1
+LIMIT = 1 << 20
+TICKS = 1 << 48
+
+
+class Refused(Exception):
+    """A packet violates a rule of the document, or lacks its reference."""
+
+
+def need(good: object) -> None:
+    if not good:
+        raise Refused
 
 
 class RangeDecoder:
@@ -42,7 +55,7 @@ class RangeDecoder:
     def slot(self, counts: list[int]) -> int:
         scale = self.range >> 24
         quantile = ((self.point - self.lower) & M64) // scale
-        assert quantile < 1 << 24
+        need(quantile < 1 << 24)
         slot, edge = 0, 0
         while edge + counts[slot] <= quantile >> 10:
             edge += counts[slot]
@@ -66,7 +79,7 @@ class RangeDecoder:
         extra = 0
         while self.slot(COIN[1]) == 0:
             extra += 1
-            assert extra <= 24
+            need(extra <= 24)
         distance = 1
         for _ in range(extra):
             distance = 2 * distance + self.slot(COIN[1])
@@ -81,34 +94,42 @@ class Bytes:
 
     def take(self, count: int) -> bytes:
         piece = self.data[self.at : self.at + count]
-        assert len(piece) == count
+        need(len(piece) == count)
         self.at += count
         return piece
 
     def uint(self, size: int) -> int:
         return int.from_bytes(self.take(size), "little")
 
-    def varint(self) -> int:
+    def varint(self, below: int) -> int:
         value = shift = 0
         while True:
             byte = self.uint(1)
             value |= (byte & 127) << shift
-            shift += 7
+            need(value < below)
             if byte < 128:
+                need(byte or not shift)
                 return value
+            shift += 7
+            need(below >> shift)
 
-    def integers(self) -> list[int]:
+    def integers(self, least: int, most: int) -> list[int]:
         values: list[int] = []
-        count, text = self.varint(), ""
+        count, text = self.varint(most + 1), ""
+        need(count >= least)
         while len(values) < count or "1" in text:
+            need(len(values) < count)
             one = text.find("1")
             if one < 0 or len(text) < 2 * one + 1:
-                assert len(values) < count
                 text += f"{self.uint(1):08b}"
                 continue
             code, text = int(text[one : 2 * one + 1], 2), text[2 * one + 1 :]
             values.append(code // 2 if code % 2 else -code // 2)
+            need(abs(values[-1]) <= LIMIT)
         return values
+
+    def finish(self) -> None:
+        need(self.at == len(self.data))
 
 
 def read_tables(data: bytes) -> tuple[dict[str, Table], int, dict[int, int], bytes]:
@@ -137,19 +158,20 @@ def read_tables(data: bytes) -> tuple[dict[str, Table], int, dict[int, int], byt
 
 def read_file(data: bytes) -> Iterator[bytes]:
     """Section 11: the packets of a whole file."""
-    assert data[:8] == bytes.fromhex("89544b430d0a1a0a")
     reader = Bytes(data)
-    reader.take(8)
+    need(reader.take(8) == bytes.fromhex("89544b430d0a1a0a"))
     records = 0
     while True:
         start = reader.at
-        packet = reader.take(reader.varint())
-        assert reader.uint(2) == binascii.crc_hqx(packet, 0xFFFF)
+        packet = reader.take(reader.varint((1 << 18) + 1))
+        need(packet)
+        need(reader.uint(2) == binascii.crc_hqx(packet, 0xFFFF))
         if packet[0] == 5:
             end = Bytes(packet[1:])
-            assert end.varint() == records
-            assert end.uint(4) == zlib.crc32(data[:start])
-            assert reader.at == len(data)
+            need(end.varint(1 << 32) == records)
+            need(end.uint(4) == zlib.crc32(data[:start]))
+            end.finish()
+            reader.finish()
             return
         yield packet
         records += 1
@@ -158,24 +180,29 @@ def read_file(data: bytes) -> Iterator[bytes]:
 def read_header(packet: bytes) -> dict[str, Any]:
     """Section 6."""
     reader = Bytes(packet)
-    assert reader.take(2) == b"\1\1"
-    size, bank = 256 << reader.uint(1), reader.uint(1)
-    rate = [reader.varint(), reader.varint()]
+    need(reader.take(2) == b"\1\1")
+    canvas, bank = reader.uint(1), reader.uint(1)
+    need(canvas < 2 and 1 <= bank <= 8)
+    over, under = rate = [reader.varint(1 << 24), reader.varint(1 << 24)]
+    need(over and under and over <= 1000 * under and math.gcd(over, under) == 1)
     table_hash = reader.take(8).hex()
-    fields = {"size": size, "tick_rate": rate, "max_bank": bank, "tick": reader.varint()}
-    assert reader.at == len(packet)
+    tick = reader.varint(TICKS)
+    reader.finish()
+    fields = {"size": 256 << canvas, "tick_rate": rate, "max_bank": bank, "tick": tick}
     return {"table_hash": table_hash, "header": fields}
 
 
 def read_reference(packet: bytes) -> dict[str, Any]:
     """Section 7."""
     reader = Bytes(packet)
-    assert reader.uint(1) == 2
+    need(reader.uint(1) == 2 and len(packet) <= 262144)
     bits, sequence, codec = reader.uint(1), reader.uint(1), reader.uint(1)
-    tick = reader.varint()
-    state = reader.integers()
-    identity = reader.integers() if bits & 2 else None
+    need(bits < 64)
+    tick = reader.varint(TICKS)
+    state = reader.integers(1, 64)
+    identity = reader.integers(0, 256) if bits & 2 else None
     window = [reader.uint(2) for _ in range(4)] if bits & 4 else None
+    need(not window or (window[0] < window[2] and window[1] < window[3]))
     return {
         "sequence": sequence,
         "slot": bits >> 3,
@@ -205,36 +232,42 @@ class Motion:
 
     def tick(self, packet: bytes) -> int:
         """Section 6: of the first frame. It counts whatever the rest of the packet is."""
+        need(4 <= len(packet) <= 8192)
         bits, low, high, _ = packet[:4]
-        assert bits >> 7 == 1
-        assert bits & 1 == 0
+        need(bits >> 7 == 1 and bits & 1 == 0)
         tick = self.last + ((low + 256 * high - self.last + 2**15) % 2**16) - 2**15
         self.last = tick if tick >= 0 else tick + 2**16
         return self.last
 
     def row(self, coder: RangeDecoder, context: str, predicted: list[int]) -> list[int]:
-        return [
-            predicted[d] + coder.integer(self.tables[f"{context}.{d}"])
-            for d in range(self.dimension)
+        values = [
+            value + coder.integer(self.tables[f"{context}.{d}"])
+            for d, value in enumerate(predicted)
         ]
+        need(all(abs(value) <= LIMIT for value in values))
+        return values
+
+    def within(self, coder: RangeDecoder, table: Table, most: int) -> int:
+        value = coder.integer(table)
+        need(1 <= value <= most)
+        return value
 
     def read(self, packet: bytes) -> dict[str, Any]:
         tick, bits, reference = self.tick(packet), packet[0], packet[3]
         count, q = (bits >> 5 & 3) + 1, bits >> 3 & 3
+        need(len(self.references.get(reference, ())) == self.dimension)
         coder = RangeDecoder(packet[4:])
         ticks = [tick]
         for _ in range(count - 1):
-            ticks.append(ticks[-1] + coder.integer(GAP))
+            ticks.append(ticks[-1] + self.within(coder, GAP, 1 << 14))
         states = [self.row(coder, f"intra.{q}", rescale(self.references[reference], 0, q))]
         for _ in range(count - 1):
             states.append(self.row(coder, f"inter.{q}", states[-1]))
         flow = None
         if bits & 4:
-            mode = coder.integer(CHOICE)
-            values = [
-                coder.integer(self.tables[f"flow.{mode}.{i}"]) for i in range(self.flow[mode])
-            ]
-            flow = [mode, *values]
+            mode = self.within(coder, CHOICE, 4)
+            need(mode in self.flow)
+            flow = [mode, *self.row(coder, f"flow.{mode}", [0] * self.flow[mode])]
         copy = (
             self.read_copy(coder, tick, reference, rescale(states[0], q, 3)) if bits & 2 else None
         )
@@ -250,10 +283,11 @@ class Motion:
     def read_copy(
         self, coder: RangeDecoder, tick: int, reference: int, near: list[int]
     ) -> dict[str, Any]:
-        count = coder.integer(CHOICE)
+        count = self.within(coder, CHOICE, 4)
         ticks, states = [tick], [near]
         for _ in range(count):
-            ticks.append(ticks[-1] - coder.integer(GAP))
+            ticks.append(ticks[-1] - self.within(coder, GAP, 1 << 14))
+        need(ticks[-1] >= 0)
         for _ in range(count):
             states.append(self.row(coder, "inter.3", states[-1]))
         return {
@@ -266,46 +300,82 @@ class Motion:
         }
 
 
-@pytest.fixture(scope="module")
-def expected() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((GOLDEN / "stream.json").read_text(encoding="utf-8"))
+class Stream:
+    """Sections 2, 6, 7 and 8 together: packets in, what they mean out."""
+
+    def __init__(self, tables: Path) -> None:
+        read, dimension, flow, table_hash = read_tables(tables.read_bytes())
+        self.table_hash = table_hash.hex()
+        self.motion = Motion(read, dimension, flow)
+
+    def read(self, packet: bytes) -> dict[str, Any]:
+        """Raises ``Refused``."""
+        need(packet)
+        if packet[0] >= 128:
+            return self.motion.read(packet)
+        if packet[0] == 2:
+            reference = read_reference(packet)
+            self.motion.references[reference["sequence"]] = reference["state"]
+            return reference
+        header = read_header(packet)
+        need(header["table_hash"] == self.table_hash)
+        self.motion.last = header["header"]["tick"]
+        return header
+
+
+def golden(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((GOLDEN / name).read_text(encoding="utf-8"))
     return content
 
 
-def test_it_finds_the_golden_integers(expected: dict[str, Any]) -> None:
-    tables, dimension, flow, table_hash = read_tables((GOLDEN / "tables.safetensors").read_bytes())
-    decoder = Motion(tables, dimension, flow)
-    references, motion = [], []
-    header, *packets = read_file((GOLDEN / "stream.tkc").read_bytes())
-    found = read_header(header)
-    for packet in packets:
-        if packet[0] == 2:
-            reference = read_reference(packet)
-            decoder.references[reference["sequence"]] = reference["state"]
-            references.append(reference)
-        else:
-            motion.append(decoder.read(packet))
-    assert found["table_hash"] == table_hash.hex() == expected["table_hash"]
-    assert found["header"] == expected["header"]
-    assert references == expected["references"]
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Any]:
+    return golden("stream.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [("stream", GOLDEN / "tables.safetensors"), ("shipped", WEIGHTS / "tables.safetensors")],
+)
+def test_it_finds_the_golden_integers(name: str, tables: Path) -> None:
+    expected, stream = golden(f"{name}.json"), Stream(tables)
+    packets = list(read_file((GOLDEN / f"{name}.tkc").read_bytes()))
+    found = [stream.read(packet) for packet in packets]
+    of_kind = {
+        kind: [f for f, p in zip(found, packets, strict=True) if p[0] == kind] for kind in (1, 2)
+    }
+    assert stream.table_hash == expected["table_hash"]
+    assert [header["header"] for header in of_kind[1]] == [expected["header"]]
+    assert of_kind[2] == expected["references"]
+    motion = [f for f, p in zip(found, packets, strict=True) if p[0] >= 128]
     assert motion == expected["motion"]
 
 
 def test_it_counts_ticks_from_the_packet_before(expected: dict[str, Any]) -> None:
-    tables, dimension, flow, _ = read_tables((GOLDEN / "tables.safetensors").read_bytes())
-    decoder = Motion(tables, dimension, flow)
+    stream = Stream(GOLDEN / "tables.safetensors")
     for each in expected["ticks"]:
         packet = bytes.fromhex(each["packet"])
-        if packet[0] == 1:
-            decoder.last = read_header(packet)["header"]["tick"]
-            assert decoder.last == each["tick"]
-        elif packet[0] == 2:
-            reference = read_reference(packet)
-            decoder.references[reference["sequence"]] = reference["state"]
-        elif packet[3] in decoder.references:
-            assert decoder.read(packet)["ticks"][0] == each["tick"]
+        if packet[0] >= 128 and packet[3] not in stream.motion.references:
+            with pytest.raises(Refused):
+                stream.read(packet)
         else:
-            assert decoder.tick(packet) == each["tick"]
+            stream.read(packet)
+        assert packet[0] == 2 or stream.motion.last == each["tick"]
+
+
+def test_it_refuses_what_must_be_refused(expected: dict[str, Any]) -> None:
+    stream = Stream(GOLDEN / "tables.safetensors")
+    for packet in read_file((GOLDEN / "stream.tkc").read_bytes()):
+        stream.read(packet)
+    kinds = set()
+    for each in expected["refused"]:
+        packet = bytes.fromhex(each["packet"])
+        if packet[:1] not in (b"\3", b"\4", b"\6"):
+            kinds.add(packet[:1])
+            stream.motion.last = 100
+            with pytest.raises(Refused):
+                pytest.fail(f"{each['why']}: {stream.read(packet)}")
+    assert {b"\1", b"\2", b"\x80"} < kinds
 
 
 def test_it_joins_the_golden_chunks(expected: dict[str, Any]) -> None:
@@ -362,8 +432,8 @@ def test_it_uses_integers_and_the_standard_library_only() -> None:
     nodes = list(ast.walk(tree))
     assert not [n for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, float)]
     divisions = [n for n in nodes if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div)]
-    paths = {"Path(__file__).parents[1] / 'golden'"}
-    assert {ast.unparse(n) for n in divisions if "GOLDEN" not in ast.unparse(n)} == paths
+    paths = ("GOLDEN /", "WEIGHTS /", "Path(__file__).parents")
+    assert all(ast.unparse(node).startswith(paths) for node in divisions)
     modules = {n.module for n in nodes if isinstance(n, ast.ImportFrom)}
     modules |= {name.name for n in nodes if isinstance(n, ast.Import) for name in n.names}
     assert {str(m).split(".")[0] for m in modules} - set(sys.stdlib_module_names) == {"pytest"}

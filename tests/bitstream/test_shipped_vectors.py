@@ -145,6 +145,7 @@ def _regenerate() -> None:
     ]
     content = {
         "table_hash": weights.tables().hash.hex(),
+        "header": {"size": 256, "tick_rate": [25, 1], "max_bank": 4, "tick": 0},
         "references": [reference_as_json(reference) for reference in references],
         "motion": [motion_as_json(group) for group in groups],
         "landmarks": list(_SHOWN),
