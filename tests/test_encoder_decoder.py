@@ -27,7 +27,6 @@ from talkcodec.clock import Stopwatch
 from talkcodec.decoder import DecodedState, Decoder
 from talkcodec.encoder import CALL_RESEND, Encoder, EncoderConfig, GroupTrace
 from talkcodec.errors import BitstreamError, MissingReference, VersionError
-from talkcodec.motion.landmarks import inter_ocular
 from talkcodec.reference.codec import CodecId
 from talkcodec.reference.policy import RefreshConfig
 from talkcodec.render.measure import error_map, small_luma
@@ -119,18 +118,6 @@ def test_what_is_shown_looks_like_what_was_seen(stream: list[Packet]) -> None:
         for frame in decoder.decode(packet.data):
             truth = small_luma(picture_at(frame.tick))
             assert error_map(small_luma(frame.picture), truth).mean() < 0.15
-
-
-def test_coded_landmarks_stay_within_one_per_cent(stream: list[Packet]) -> None:
-    reference = Reference.parse(stream[1].data)
-    assert reference.identity is not None
-    neutral = MODEL.neutral(np.array(reference.identity) * MODEL.identity_steps)
-    errors = []
-    for state in decode(stream):
-        seen, truth = MODEL.expand(neutral, state.drawing.state), landmarks_at(state.tick)
-        distance = np.linalg.norm((seen - truth)[:, :2], axis=1)
-        errors.append(distance.mean() / inter_ocular(truth))
-    assert np.mean(errors) < 0.01
 
 
 def test_ticks_go_on_from_the_first_of_the_group_before(
