@@ -19,7 +19,7 @@ from talkcodec.bitstream.control import (
     parse_control,
     serialize_control,
 )
-from talkcodec.bitstream.header import StreamHeader
+from talkcodec.bitstream.header import StreamHeader, TickAnchor
 from talkcodec.bitstream.motion import (
     MAX_GROUP,
     FlowLayer,
@@ -57,6 +57,7 @@ __all__ = [
     "RequestReference",
     "Stream",
     "StreamHeader",
+    "TickAnchor",
     "TkcReader",
     "TkcWriter",
     "WireKind",

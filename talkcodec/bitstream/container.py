@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from talkcodec.bitstream.chunks import crc16
-from talkcodec.bitstream.header import StreamHeader
+from talkcodec.bitstream.header import StreamHeader, TickAnchor
 from talkcodec.bitstream.motion import group_tick, parse_group_header
 from talkcodec.bitstream.reference import Reference
 from talkcodec.bitstream.wire import (
@@ -30,8 +30,6 @@ from talkcodec.types import Packet, PacketKind
 
 MAGIC = b"\x89TKC\r\n\x1a\n"
 
-#: Motion ticks have 16 bits: a jump this large needs a header that anchors them anew.
-_FAR = 1 << 15
 _MAX_RECORDS = 1 << 32
 _SIZE_BYTES = 4
 
@@ -45,8 +43,7 @@ class TkcWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._header: StreamHeader | None = None
-        self._tick = 0
+        self._anchor = TickAnchor()
         self._records = 0
         self._crc = 0
         self._put(MAGIC)
@@ -55,18 +52,14 @@ class TkcWriter:
         """Append ``packet``. Raises ``ValueError`` if its kind, tick and bytes disagree."""
         if packet.kind != classify(packet.data):
             raise ValueError(f"expected a {packet.kind}, found a {classify(packet.data)}")
-        if packet.kind == "header":
-            self._header = StreamHeader.parse(packet.data)
-        elif self._header is None:
+        if packet.kind != "header" and not self._records:
             raise ValueError(f"expected a header first, found a {packet.kind}")
-        elif packet.kind == "motion":
-            if parse_group_header(packet.data).tick16 != packet.tick & 0xFFFF:
-                raise ValueError(f"expected motion of tick {packet.tick}, found another tick")
-            if not -_FAR < packet.tick - self._tick < _FAR:
-                anchor = dataclasses.replace(self._header, tick=packet.tick)
-                self._record(anchor.serialize())
-        if packet.kind != "reference":
-            self._tick = packet.tick
+        low = parse_group_header(packet.data).tick16 if packet.kind == "motion" else None
+        if low not in (None, packet.tick & 0xFFFF):
+            raise ValueError(f"expected motion of tick {packet.tick}, found another tick")
+        anchor = self._anchor.before(packet)
+        if anchor is not None:
+            self._record(anchor.serialize())
         self._record(packet.data)
 
     def close(self) -> None:

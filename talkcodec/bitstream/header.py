@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from talkcodec.bitstream.wire import HEADER, TICK_LIMIT, VERSION, ByteReader, write_varint
 from talkcodec.errors import BitstreamError, VersionError
+from talkcodec.types import Packet
 
 MAX_BANK = 8
 SIZES = (256, 512)
 _RATE_TERM = 1 << 24
 _MAX_RATE = 1000
 _HASH = 8
+
+#: Motion ticks have 16 bits: a jump this large needs a header that anchors them anew.
+_FAR = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,29 @@ class StreamHeader:
             raise VersionError(
                 f"expected a stream for tables {table_hash.hex()}, found {self.table_hash.hex()}"
             )
+
+
+class TickAnchor:
+    """Tells a sender when its header must be repeated: FORMAT.md section 6, 16-bit ticks."""
+
+    def __init__(self) -> None:
+        self._header: StreamHeader | None = None
+        self._tick = 0
+
+    def before(self, packet: Packet) -> StreamHeader | None:
+        """Return the header to send before ``packet``, if one is needed, and count the packet.
+
+        Raises:
+            BitstreamError: it is said to be a header and is none.
+        """
+        anchor = None
+        if packet.kind == "header":
+            self._header = StreamHeader.parse(packet.data)
+        elif packet.kind == "motion" and not -_FAR < packet.tick - self._tick < _FAR:
+            anchor = self._header and replace(self._header, tick=packet.tick)
+        if packet.kind != "reference":
+            self._tick = packet.tick
+        return anchor
 
 
 def _require(good: object, expected: str, found: object) -> None:

@@ -15,7 +15,13 @@ from collections import deque
 from dataclasses import dataclass
 from math import sqrt
 
-from talkcodec.bitstream import Reference, StreamHeader, classify, parse_group_header
+from talkcodec.bitstream import (
+    Reference,
+    StreamHeader,
+    TickAnchor,
+    classify,
+    parse_group_header,
+)
 from talkcodec.bitstream.chunks import fragment
 from talkcodec.bitstream.control import (
     Acknowledge,
@@ -97,6 +103,7 @@ class SenderSession:
         self._greeted = True
         self._greeted_at: float | None = None
         self._greeting = 0
+        self._anchor = TickAnchor()
 
     @property
     def chunks_repaired(self) -> int:
@@ -119,8 +126,9 @@ class SenderSession:
         return self._path.state.queue
 
     def send(self, packet: Packet) -> None:
-        """Queue one packet of the encoder for ``outgoing``."""
+        """Queue one packet of the encoder for ``outgoing``; after a long pause the header again."""
         size = len(packet.data)
+        self._repeat_header(packet)
         if packet.kind == "header":
             self.counts.header_bytes += size
             self._tell(Stream(packet.data))
@@ -134,6 +142,17 @@ class SenderSession:
             self.counts.motion_bytes += size
             self.rate.sent(size, parse_group_header(packet.data).count)
             self._queue(Outgoing(Channel.MOTION, packet.data))
+
+    def _repeat_header(self, packet: Packet) -> None:
+        """Tell the receiver which tick ``packet`` has, where 16 bits of it cannot."""
+        try:
+            anchor = self._anchor.before(packet)
+        except BitstreamError:  # ``_take_rate`` counts it
+            return
+        if anchor is not None:
+            data = anchor.serialize()
+            self.counts.header_bytes += len(data)
+            self._tell(Stream(data))
 
     def _take_rate(self, header: bytes) -> None:
         try:

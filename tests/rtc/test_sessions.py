@@ -12,9 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talkcodec.bitstream import Arrival, PathReport, Reference, StreamHeader, classify
+from talkcodec.bitstream import (
+    Arrival,
+    PathReport,
+    Reference,
+    StreamHeader,
+    classify,
+    encode_group,
+    group_tick,
+)
 from talkcodec.bitstream.control import Bye, Nack, RequestReference, Stream, serialize_control
-from talkcodec.bitstream.samples import sample_reference, sample_stream, sample_tables
+from talkcodec.bitstream.samples import sample_group, sample_reference, sample_stream, sample_tables
 from talkcodec.clock import ManualClock
 from talkcodec.rtc.arrivals import REPORT_INTERVAL
 from talkcodec.rtc.driver import Session
@@ -88,6 +96,34 @@ def test_a_stream_arrives_whole_over_a_clean_path() -> None:
     counts = wire.sender.counts
     sent = counts.header_bytes + counts.motion_bytes + counts.reference_bytes
     assert sent == wire.receiver.counts.payload_bytes == sum(len(p.data) for p in packets)
+
+
+def test_after_a_pause_longer_than_16_bits_of_ticks_the_header_comes_again() -> None:
+    """Twenty minutes of ordinary video, say: without it the tick would be off by 65536."""
+    packets, meaning = sample_stream(random.Random(1), TABLES, 2)
+    reference = next(item for item in meaning if isinstance(item, Reference))
+    wire = Wire(LinkConfig(rtt=0.05))
+    for packet in packets:
+        wire.sender.send(packet)
+    wire.run(1.0)
+    ticks = [200, 200 + 2**15, 203 + 2**15, 10**6]
+    sent = []
+    for tick in ticks:
+        group = sample_group(random.Random(tick), TABLES, reference, tick, rich=False)
+        sent.append(Packet("motion", encode_group(group, reference.state, TABLES), tick))
+    wire.arrived.clear()
+    last, found = packets[-1].tick, []
+    for packet in sent:
+        wire.sender.send(packet)
+        wire.run(1.0)
+    for _, data in wire.arrived:
+        if classify(data) == "header":
+            last = StreamHeader.parse(data).tick
+        else:
+            last = group_tick(data, last)
+            found.append(last)
+    assert found == ticks
+    assert len(wire.times("header")) == 2
 
 
 def test_a_reference_costs_its_chunks_and_half_a_round_trip() -> None:
