@@ -185,7 +185,8 @@ class Analyst:
 
         ``still``: what is behind the person stays.
         """
-        luma, matte = self._luma(reference), self._scene.view(reference.sequence).matte
+        view = self._scene.view(reference.sequence)
+        luma, matte = self._luma(reference), self._scene.renderer.matte(view)
         picture, there = warp_luma(luma, field), None
         if matte is not None and still:
             there = behind(matte, field)

@@ -93,8 +93,7 @@ class Scene:
             self._target = None
             self.bank.clear()
         state = self.dequantise(np.asarray(reference.state, np.int32), 0)
-        matte = self.renderer.matte(picture)
-        view = ReferenceView.make(picture, state, self.neutral, self.model, matte)
+        view = ReferenceView.make(picture, state, self.neutral, self.model)
         banked = BankedReference(
             reference.sequence,
             reference.tick,

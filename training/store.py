@@ -110,7 +110,7 @@ class StoreWriter:
         self._frames = np.lib.format.open_memmap(
             folder / "frames.npy", mode="w+", dtype=np.uint8, shape=(count, CANVAS, CANVAS, 3)
         )
-        self._masks: U8 | None = None
+        self._masks: np.memmap[Any, np.dtype[np.uint8]] | None = None
         if masked:
             shape = (count, MASK_SIDE, MASK_SIDE)
             self._masks = np.lib.format.open_memmap(
@@ -137,6 +137,7 @@ class StoreWriter:
         for index, picture in enumerate(pictures):
             self._frames[self._next + index] = picture
         if self._masks is not None:
+            assert masks is not None  # of a store with masks every clip has some
             self._masks[here] = masks
         self._landmarks[here] = landmarks
         self._clip[here] = len(self._clips)

@@ -40,6 +40,9 @@ from talkcodec.render.restore import Restorer
 from talkcodec.render.staging import Staged, stage, told_by
 from talkcodec.types import CANVAS, F32, U8
 
+#: Mattes that are kept, the last ones found: more than a bank holds.
+_MATTES = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
@@ -76,17 +79,25 @@ class GeneratedRenderer:
         self._parts = {
             part.name: weights.open_network(part.name, engine, precision) for part in PARTS
         }
+        self._mattes: dict[int, tuple[U8, F32]] = {}
         self._restored: dict[int, tuple[U8, ReferenceView]] = {}
         self._told: dict[str, tuple[ReferenceView, U8]] = {}  # by part, of the last one asked
         self.doubt: Doubt | None = None
 
     def flow(self, target: Target, reference: ReferenceView, layers: Sequence[Layer] = ()) -> Flow:
         """Return the geometric flow from ``target`` to ``reference``, residual layer included."""
-        return self._geometric.flow(target, reference, layers)
+        told = replace(reference, matte=self.matte(reference))
+        return self._geometric.flow(target, told, layers)
 
-    def matte(self, picture: U8) -> F32:
-        """Return where the person of ``picture`` (S, S, 3) is: float32 (128, 128), 0 to 1."""
-        return self._matte(picture, FLOW_SIDE)
+    def matte(self, reference: ReferenceView) -> F32 | None:
+        """Return where its person is: float32 (128, 128), 0 to 1. Found once for a picture."""
+        picture = reference.picture
+        found = self._mattes.get(id(picture))
+        if found is None or found[0] is not picture:
+            found = self._mattes[id(picture)] = picture, self._matte(picture, FLOW_SIDE)
+            while len(self._mattes) > _MATTES:
+                del self._mattes[next(iter(self._mattes))]
+        return found[1]
 
     def render(
         self,
@@ -134,7 +145,8 @@ class GeneratedRenderer:
             key = id(view.picture)
             found = self._restored.get(key) or kept.get(key)
             if found is None or found[0] is not view.picture:
-                found = view.picture, replace(view, picture=self._restorer(view.picture))
+                restored, matte = self._restorer(view.picture), self.matte(view)
+                found = view.picture, replace(view, picture=restored, matte=matte)
             kept[key] = found
         self._restored = kept
         return [kept[id(view.picture)][1] for view in views]

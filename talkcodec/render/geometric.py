@@ -56,17 +56,10 @@ class ReferenceView:
     matte: F32 | None = None
 
     @classmethod
-    def make(
-        cls,
-        picture: U8,
-        state: F64,
-        neutral: F64,
-        model: ShapeModel,
-        matte: F32 | None = None,
-    ) -> ReferenceView:
+    def make(cls, picture: U8, state: F64, neutral: F64, model: ShapeModel) -> ReferenceView:
         """Derive shape and landmarks from ``state`` against ``neutral`` (478, 3)."""
         shape = model.deform(neutral, state)
-        return cls(picture, state, shape, model.place(shape, state), matte)
+        return cls(picture, state, shape, model.place(shape, state))
 
     @cached_property
     def fine(self) -> U8:
@@ -149,9 +142,9 @@ class GeometricRenderer:
         """Return the flow (128, 128, 2) to ``reference``, without a layer."""
         return ground.flow(reference.landmarks, self.model.rigidity, self.beyond)
 
-    def matte(self, picture: U8) -> None:
-        """Nothing learned tells persons apart here."""
-        del picture
+    def matte(self, reference: ReferenceView) -> F32 | None:
+        """Return what the view knows already: nothing learned tells persons apart here."""
+        return reference.matte
 
     def render(
         self,

@@ -88,7 +88,7 @@ def bent(flow: F32, layers: Iterable[tuple[int, F32]], outside: F32) -> F32:
     return np.asarray(flow + sum(bends) * layered(outside), np.float32)
 
 
-def stays(layers: Sequence[tuple[int, F32]]) -> bool:
+def stays(layers: Sequence[tuple[int, object]]) -> bool:
     """Return whether what is behind the person stays where it is under ``layers``, newest first."""
     return not layers or layers[0][0] == PERSON
 

@@ -27,8 +27,8 @@ class Renderer(Protocol):
     def flow(self, target: Target, reference: ReferenceView, layers: Sequence[Layer] = ()) -> Flow:
         """Return the flow from ``target`` to ``reference`` that landmarks and ``layers`` tell."""
 
-    def matte(self, picture: U8) -> F32 | None:
-        """Return where the person of a decoded reference (S, S, 3) is: see ``ReferenceView``."""
+    def matte(self, reference: ReferenceView) -> F32 | None:
+        """Return where its person is: float32 (128, 128), 0 to 1; None if nothing tells."""
 
     def render(
         self,

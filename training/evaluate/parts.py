@@ -8,6 +8,7 @@
 Val clips of ``--seconds`` or more, and shorter than ``--below``, are encoded once. ``original``
 draws from what the camera saw in place of the references: what a perfect restorer would give.
 ``nothing lent`` fills what the warp tears from around it, whatever other references show there.
+``no matte`` moves walls with the head before them, though layers were chosen for ones that stay.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "all": ("restorer", "motion", "painter", "mouth", "eyes"),
     "original": ("original",),
     "nothing lent": ("restorer", "motion", "painter", "mouth", "eyes", "unlent"),
+    "no matte": ("restorer", "motion", "painter", "mouth", "eyes", "unmatted"),
 }
 #: Frames between two that are scored.
 EVERY = 5
@@ -74,10 +76,21 @@ class Partial(GeneratedRenderer):
         self._frames = source.clip.frames
         self._originals: dict[int, tuple[U8, U8]] = {}
 
+    def matte(self, reference: ReferenceView) -> F32 | None:
+        return None if "unmatted" in self._chosen else super().matte(reference)
+
     def _views(self, views: Sequence[ReferenceView]) -> list[ReferenceView]:
         if "original" in self._chosen:
-            return [replace(view, picture=self._original(view.picture)) for view in views]
-        return super()._views(views) if "restorer" in self._chosen else list(views)
+            pictures = [self._original(view.picture) for view in views]
+        elif "restorer" in self._chosen:
+            return super()._views(views)
+        else:
+            pictures = [view.picture for view in views]
+        mattes = [self.matte(view) for view in views]
+        return [
+            replace(view, picture=picture, matte=matte)
+            for view, picture, matte in zip(views, pictures, mattes, strict=True)
+        ]
 
     def _original(self, picture: U8) -> U8:
         """Return the source frame that ``picture`` was coded from: the nearest."""
@@ -87,10 +100,10 @@ class Partial(GeneratedRenderer):
             found = self._originals[id(picture)] = picture, self._frames[int(np.argmin(off))]
         return found[1]
 
-    def _warped(self, view: ReferenceView, staged: Staged, correction: F32) -> U8:
+    def _moved(self, view: ReferenceView, staged: Staged, correction: F32) -> U8:
         if "motion" not in self._chosen:
             correction = np.zeros_like(correction)
-        return super()._warped(view, staged, correction)
+        return super()._moved(view, staged, correction)
 
     def _paint(self, warped: U8, staged: Staged, features: F32) -> U8:
         return super()._paint(warped, staged, features) if "painter" in self._chosen else warped

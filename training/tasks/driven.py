@@ -209,6 +209,7 @@ def _mirrored(s: Staged) -> Staged:
         np.ascontiguousarray(s.patched[:, ::-1]),
         field,
         np.ascontiguousarray(s.outside[:, ::-1]),
+        None if s.behind is None else np.ascontiguousarray(s.behind[:, ::-1]),
         _flip(s.small),
         np.ascontiguousarray(s.drive[..., ::-1]),
         flow,

@@ -27,8 +27,8 @@ from training.tasks.faces import sampling_weights
 _SUFFERED = CallAugmentation(
     glasses=0, glare=0, occluder=0, occluded_mouth=0, vp8=0.4, low_light=0.03, noise=0.08
 )
-#: Pictures on the image grid.
-_SHOWN = 16
+#: Pictures on the image grid, and those that are measured at a time.
+_SHOWN, _AT_ONCE = 16, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,9 @@ class MatteTask:
         at a half (intersection over union).
         """
         batch = to_batch(self._seen)
-        found = torch.cat([network(part).sigmoid()[:, 0] for part in batch["picture"].split(50)])
+        parts = range(0, len(batch["picture"]), _AT_ONCE)
+        logits = [network(batch["picture"][i : i + _AT_ONCE])[:, 0] for i in parts]
+        found = torch.cat(logits).sigmoid()
         ours, theirs = found > 0.5, batch["mask"] > 0.5
         both, either = (ours & theirs).sum((1, 2)), (ours | theirs).sum((1, 2))
         return {
