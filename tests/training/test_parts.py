@@ -60,3 +60,7 @@ def test_without_mouth_or_eyes_only_their_places_differ() -> None:
 
 def test_the_original_is_found_among_the_frames() -> None:
     assert np.array_equal(drawn("original"), drawn("warp"))
+
+
+def test_without_the_matte_what_is_behind_moves_along() -> None:
+    assert not np.array_equal(drawn("all but matte"), drawn("all"))

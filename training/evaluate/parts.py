@@ -8,7 +8,8 @@
 Val clips of ``--seconds`` or more, and shorter than ``--below``, are encoded once. ``original``
 draws from what the camera saw in place of the references: what a perfect restorer would give.
 ``nothing lent`` fills what the warp tears from around it, whatever other references show there.
-``no matte`` moves walls with the head before them, though layers were chosen for ones that stay.
+Without ``matte`` walls move with the head before them, though layers were chosen for walls that
+stay.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ PARTS: dict[str, tuple[str, ...]] = {
     "restorer, motion": ("restorer", "motion"),
     "restorer, painter": ("restorer", "painter"),
     "motion, painter": ("motion", "painter"),
-    "all but mouth and eyes": ("restorer", "motion", "painter"),
-    "all but mouth": ("restorer", "motion", "painter", "eyes"),
-    "all but eyes": ("restorer", "motion", "painter", "mouth"),
-    "all": ("restorer", "motion", "painter", "mouth", "eyes"),
+    "all but mouth and eyes": ("matte", "restorer", "motion", "painter"),
+    "all but mouth": ("matte", "restorer", "motion", "painter", "eyes"),
+    "all but eyes": ("matte", "restorer", "motion", "painter", "mouth"),
+    "all but matte": ("restorer", "motion", "painter", "mouth", "eyes"),
+    "all": ("matte", "restorer", "motion", "painter", "mouth", "eyes"),
     "original": ("original",),
-    "nothing lent": ("restorer", "motion", "painter", "mouth", "eyes", "unlent"),
-    "no matte": ("restorer", "motion", "painter", "mouth", "eyes", "unmatted"),
+    "nothing lent": ("matte", "restorer", "motion", "painter", "mouth", "eyes", "unlent"),
 }
 #: Frames between two that are scored.
 EVERY = 5
@@ -77,7 +78,7 @@ class Partial(GeneratedRenderer):
         self._originals: dict[int, tuple[U8, U8]] = {}
 
     def matte(self, reference: ReferenceView) -> F32 | None:
-        return None if "unmatted" in self._chosen else super().matte(reference)
+        return super().matte(reference) if "matte" in self._chosen else None
 
     def _views(self, views: Sequence[ReferenceView]) -> list[ReferenceView]:
         if "original" in self._chosen:
