@@ -15,6 +15,7 @@ import numpy as np
 from talkcodec.errors import InputError
 from talkcodec.face import open_tracker
 from talkcodec.media.reader import VideoReader
+from talkcodec.media.timing import mean_rate
 from talkcodec.metrics import Clip
 from talkcodec.preprocess.window import CropWindow
 from talkcodec.types import U8
@@ -47,16 +48,18 @@ def load_source(path: Path, size: int = 256, seconds: float | None = None) -> So
     """Read a video file as a canvas clip, at most ``seconds`` and :data:`MAX_FRAMES` long.
 
     The canvas is the codec's own crop around the first face that is seen, held for the whole
-    clip; without a face it is the centre square. Frames are shown at the file's mean rate.
+    clip; without a face it is the centre square. Frames are shown at their mean rate.
     """
     pictures: list[U8] = []
+    times: list[Fraction] = []
     with VideoReader(path) as reader:
-        rate = reader.info.rate
-        limit = MAX_FRAMES if seconds is None else min(MAX_FRAMES, round(seconds * rate))
         for frame in reader:
-            pictures.append(frame.picture)
-            if len(pictures) >= max(1, limit):
+            late = seconds is not None and frame.time >= seconds
+            if pictures and (late or len(pictures) == MAX_FRAMES):
                 break
+            pictures.append(frame.picture)
+            times.append(frame.time)
+        rate = mean_rate(times, reader.info.rate)
     if not pictures:
         raise InputError(f"expected at least one picture in {path.name}, found none")
     left, top, right, bottom = _window(pictures, rate)

@@ -19,13 +19,11 @@ import av.error
 import numpy as np
 
 from talkcodec.errors import InputError
+from talkcodec.media.timing import frame_times, mean_rate, tick_rate
 from talkcodec.types import U8, Frame
 
 #: Pictures with more pixels than this are refused before they are decoded.
 MAX_PIXELS = 1 << 26
-
-#: Tick rates offered to a stream, per second.
-TICK_RANGE = (Fraction(1), Fraction(120))
 
 _DEFAULT_RATE = Fraction(25)
 
@@ -34,9 +32,10 @@ _DEFAULT_RATE = Fraction(25)
 class VideoInfo:
     """What a file says about itself before any frame is decoded.
 
-    ``width``, ``height``: in pixels, before rotation. ``rate``: mean frames per second.
-    ``tick_rate``: ticks per second on which its frames fall; higher than ``rate`` where the
-    frame rate varies. ``frames``: as declared, 0 if unknown.
+    ``width``, ``height``: in pixels, before rotation. ``rate``: mean frames per second, by the
+    time stamps of its first minutes. ``tick_rate``: ticks per second such that each of those has
+    one of its own; higher than ``rate`` where the frame rate varies. ``frames``: as declared, 0 if
+    unknown.
     """
 
     width: int
@@ -49,6 +48,8 @@ class VideoInfo:
 class VideoReader:
     """Iterates over the frames of ``path``; a context manager.
 
+    ``dropped``: frames left out so far, since they were not later than the one before.
+
     Raises:
         InputError: the file is missing, no video, or larger than 2**26 pixels a picture; while
             iterating: it is damaged, after every frame before that place.
@@ -56,6 +57,7 @@ class VideoReader:
 
     def __init__(self, path: str | Path) -> None:
         self._name = Path(path).name
+        self.dropped = 0
         try:
             self._container = av.open(str(path))
         except (av.error.FFmpegError, OSError) as error:
@@ -64,7 +66,7 @@ class VideoReader:
             self._container.close()
             raise InputError(f"expected a video stream in {self._name}, found none")
         self._stream = self._container.streams.video[0]
-        self.info = self._read_info()
+        self.info = self._read_info(Path(path))
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in the order of their times, which grow strictly from 0."""
@@ -78,6 +80,7 @@ class VideoReader:
                     base, stamp = 1 / self.info.rate, last + 1
                 first = stamp if first is None else first
                 if stamp - first <= last:
+                    self.dropped += 1
                     continue
                 last = stamp - first
                 yield Frame(_upright(picture), last, base)
@@ -100,28 +103,18 @@ class VideoReader:
     ) -> None:
         self.close()
 
-    def _read_info(self) -> VideoInfo:
+    def _read_info(self, path: Path) -> VideoInfo:
         width, height = self._stream.width, self._stream.height
         if not 0 < width * height <= MAX_PIXELS:
             self._container.close()
             raise InputError(
                 f"expected a picture of at most {MAX_PIXELS} pixels, found {width}x{height}"
             )
-        mean = Fraction(self._stream.average_rate or self._stream.base_rate or _DEFAULT_RATE)
-        base = Fraction(self._stream.base_rate or mean)
-        return VideoInfo(width, height, mean, tick_rate(mean, base), self._stream.frames)
-
-
-def tick_rate(mean: Fraction, base: Fraction) -> Fraction:
-    """Return the ticks per second for a stream of ``mean`` frames per second.
-
-    ``base`` is the lowest rate on whose grid all its time stamps lie. Where both agree within
-    2 % the frame rate is constant, and ticks are frames.
-    """
-    constant = abs(base - mean) <= mean / 50
-    low, high = TICK_RANGE
-    wanted = mean if constant else max(mean, base)
-    return min(max(wanted.limit_denominator(1001), low), high)
+        times = frame_times(path)
+        declared = Fraction(self._stream.average_rate or _DEFAULT_RATE)
+        base = Fraction(self._stream.base_rate or declared)
+        rate, ticks = mean_rate(times, declared), tick_rate(times, declared, base)
+        return VideoInfo(width, height, rate, ticks, self._stream.frames)
 
 
 def _upright(picture: av.VideoFrame) -> U8:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from talkcodec.errors import InputError
-from talkcodec.media.reader import VideoReader, tick_rate
+from talkcodec.media.reader import VideoReader
 from talkcodec.media.writer import VideoWriter
 from talkcodec.types import U8
 
@@ -141,18 +141,3 @@ def test_an_impossible_output_is_refused(tmp_path: Path) -> None:
         VideoWriter(tmp_path / "a.nonsense", RATE)
     with pytest.raises(InputError, match="expected a video path"):
         VideoWriter(tmp_path / "nowhere" / "a.mp4", RATE)
-
-
-@pytest.mark.parametrize(
-    ("mean", "base", "expected"),
-    [
-        (Fraction(25), Fraction(25), Fraction(25)),
-        (Fraction(30000, 1001), Fraction(30000, 1001), Fraction(30000, 1001)),
-        (Fraction(2997, 125), Fraction(24), Fraction(2997, 125)),  # noise of rounding
-        (Fraction(17), Fraction(30), Fraction(30)),  # variable: the grid, not the mean
-        (Fraction(90), Fraction(90000), Fraction(120)),
-        (Fraction(1, 5), Fraction(1, 5), Fraction(1)),
-    ],
-)
-def test_tick_rates(mean: Fraction, base: Fraction, expected: Fraction) -> None:
-    assert tick_rate(mean, base) == expected
