@@ -7,7 +7,8 @@ Run by the encoder once a group, on the group's last frame.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -40,6 +41,9 @@ from talkcodec.types import F32, F64, I32, U8, Bool, Box
 
 #: References tried for a group, the nearest ones by shape.
 CANDIDATES = 2
+
+#: In a call, seconds until a layer is sent again: the packet that brought it may be lost.
+CALL_RESEND = 0.32
 
 #: Weight of the face against the whole picture in the visible error.
 FACE_WEIGHT = 0.5
@@ -106,6 +110,10 @@ class LayerConfig:
     price: float = 0.002
     tears: float = 1.0
     resend: int = LAYER_LIFE
+
+    def in_call(self, tick_rate: Fraction) -> LayerConfig:
+        """Return these settings for a path of ``tick_rate`` ticks per second that loses packets."""
+        return replace(self, resend=min(self.resend, max(round(CALL_RESEND * tick_rate), 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,14 +59,11 @@ from talkcodec.types import (
 )
 from talkcodec.watch import Watch
 
-#: A pause of more ticks than this between two frames ends a group early.
-MAX_PAUSE = 8
+#: A pause of more seconds than this between two frames ends a group early.
+MAX_PAUSE = 0.32
 
 #: Seconds without a face after which the next one may be somebody else: what a follower waits.
 NEW_FACE = 1.0
-
-#: In a call, ticks after which a layer is sent again: the packet that brought it may be lost.
-CALL_RESEND = 8
 
 #: Trackers smooth landmarks themselves. Smoothed as much again, lips move too little: on the eight
 #: val clips where they erred most, the error of their opening was 3.43 % of the eyes' distance at
@@ -134,6 +131,7 @@ class Encoder:
         track, fit, encode, analyse, reflect and reference encode. ``trace`` hears of every group.
         ``background``: codes what ``reflect`` finds wanted, which a later call of it returns.
         """
+        self.dropped = 0
         self.config = config or EncoderConfig()
         self._stopwatch = stopwatch or NullStopwatch()
         self._trace = trace
@@ -145,7 +143,7 @@ class Encoder:
         self._layers = LayerMemory()
         layers = self.config.layers
         if self.config.acknowledged:
-            layers = replace(layers, resend=min(layers.resend, CALL_RESEND))
+            layers = layers.in_call(self.config.tick_rate)
         self._analyst = Analyst(self._scene, self._layers, self._tables, layers)
         self._policy = RefreshPolicy(self.config.refresh)
         self._smoother = OneEuroFilter(self.config.smoothing)
@@ -239,12 +237,14 @@ class Encoder:
 
         ``judge``: see at once how the receiver will show a group, and send a reference with it
         where that is not good enough. False: ``reflect`` does that, when the group is on its way.
-        A frame that falls on the tick of an earlier one is dropped, or on one that the frame rate's
-        divisor leaves out; one without a face yields nothing, and the receiver holds the last one.
+        A frame that falls on the tick of an earlier one is dropped and counted in ``dropped``. So,
+        uncounted, is one on a tick that the frame rate's divisor leaves out. One without a face
+        yields nothing, and the receiver holds the last one.
         """
         self._judges = judge
         tick = self.tick(frame)
         if self._last_tick >= 0 and tick - self._last_tick < self._settings.divisor:
+            self.dropped += tick <= self._last_tick
             return []
         with self._stopwatch.stage("track"):
             seen = self._tracker.track(frame.picture, float(frame.time))
@@ -375,8 +375,8 @@ class Encoder:
 
     def _push(self, sample: Sample) -> list[Packet]:
         """Add a frame to the group; a long pause or a full group closes it."""
-        paused = self._pending and sample.tick - self._pending[-1].tick > MAX_PAUSE
-        out = self._close_group() if paused else []
+        gap = sample.tick - self._pending[-1].tick if self._pending else 0
+        out = self._close_group() if gap > MAX_PAUSE * self.config.tick_rate else []
         self._pending.append(sample)
         middle = len(self._pending) == (self.config.group + 1) // 2
         if self.config.acknowledged and middle:  # the group's last frame need not wait for this

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from talkcodec import weights
+from talkcodec.analysis import CALL_RESEND
 from talkcodec.bitstream import (
     MotionGroup,
     Reference,
@@ -25,7 +26,7 @@ from talkcodec.bitstream.samples import sample_file
 from talkcodec.cli.info import describe
 from talkcodec.clock import Stopwatch
 from talkcodec.decoder import DecodedState, Decoder
-from talkcodec.encoder import CALL_RESEND, Encoder, EncoderConfig, GroupTrace
+from talkcodec.encoder import Encoder, EncoderConfig, GroupTrace
 from talkcodec.errors import BitstreamError, MissingReference, VersionError
 from talkcodec.reference.codec import CodecId
 from talkcodec.reference.policy import RefreshConfig
@@ -493,4 +494,4 @@ def test_a_layer_lost_in_a_call_is_made_good_soon() -> None:
                 off[shown.tick] = float(difference.mean())
     assert layers > 1
     wrong = [tick for tick, value in off.items() if value > 0]
-    assert not wrong or max(wrong) - min(wrong) <= 2 * CALL_RESEND
+    assert not wrong or max(wrong) - min(wrong) <= 2 * CALL_RESEND * RATE

@@ -31,7 +31,10 @@ def encode(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Encode a video of one person into a .tkc file."""
+    """Encode a video of one person into a .tkc file.
+
+    ``dropped``: frames left out, since a stream has no ticks as fine as the times between them.
+    """
     from talkcodec.bitstream.header import SIZES
     from talkcodec.encoder import EncoderConfig
     from talkcodec.media.reader import VideoReader
@@ -43,20 +46,25 @@ def encode(
         config = EncoderConfig(
             size=size, tick_rate=reader.info.tick_rate, group=group, quantiser=quantiser
         )
-        damage = _encode(reader, output, config, tracker)
+        damage, dropped = _encode(reader, output, config, tracker)
     summary, _ = describe(output)
     if as_json:
-        print_json(summary)
+        print_json({**summary, "dropped": dropped})
     else:
         typer.echo(describe_line(summary))
+        if dropped:
+            typer.echo(f"dropped: {dropped} frames, no later than the one before", err=True)
     if damage is not None:
         raise damage
 
 
 def _encode(
     reader: VideoReader, output: Path, config: EncoderConfig, tracker: str
-) -> InputError | None:
-    """Write every frame that can be read; return what ended the input early, if anything did."""
+) -> tuple[InputError | None, int]:
+    """Write every frame that can be read.
+
+    Returns what ended the input early, if anything did, and how many frames had to be left out.
+    """
     from talkcodec.bitstream import TkcWriter
     from talkcodec.encoder import Encoder
     from talkcodec.face import open_tracker
@@ -83,4 +91,4 @@ def _encode(
     if "motion" not in kinds:
         output.unlink()
         raise damage or InputError(f"expected a face in the video, found none in {seen} frames")
-    return damage
+    return damage, reader.dropped + encoder.dropped

@@ -135,6 +135,18 @@ def test_a_variable_frame_rate_comes_out_as_it_went_in(tmp_path: Path) -> None:
         assert [frame.time for frame in reader] == [Fraction(tick, 30) for tick in ticks]
 
 
+def test_no_frame_is_dropped_silently(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.mp4", tmp_path / "a.tkc"
+    stamps = [0, 400, 404, 900, 1200, 1300]  # two of them 0.4 ms apart: streams have no such ticks
+    with VideoWriter(source, Fraction(10_000)) as writer:
+        for stamp, frame in zip(stamps, builtin_source(len(stamps) / 25), strict=True):
+            writer.write(frame.picture, stamp)
+    done = talkcodec("encode", source, out, "--json")
+    told = json.loads(done.stdout)
+    assert (told["frames"], told["dropped"]) == (5, 1)
+    assert talkcodec("encode", source, out, "-y").stderr.startswith("dropped: 1 frames")
+
+
 def test_nothing_is_overwritten_unasked(clip: Path, stream: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious.mp4"
     precious.write_bytes(b"mine")
