@@ -2,7 +2,9 @@
 """The square part of the input that becomes the canvas.
 
 Moving the window costs a reference picture, so it moves rarely: only when the face has been badly
-framed for a while, and then straight to where it belongs.
+framed for a while and another window would hold clearly more of it, and then straight to where it
+belongs. A face that no window holds is no reason to move, and whoever keeps moving is followed
+more and more slowly.
 
 * An input no wider than 4:3 whose face already fills 30 % of its short side is taken whole (its
   centre square): it has been framed by somebody, and every cut loses shoulders.
@@ -26,6 +28,13 @@ SHARE_RANGE = (0.2, 0.85)
 FACE_HEIGHT = 0.46
 #: How far the face may stick out of the window, as a share of its side.
 OVERHANG = 0.04
+#: How much more of the face a new window must hold, as a share of what the picture shows of it.
+CLEARLY = 0.12
+#: By how many times a new window must be larger or smaller to be worth its reference by that alone.
+ZOOM = 1.25
+#: Largest patience, in times the first one, and well-framed pictures until it is that again.
+SLOWEST = 4
+SETTLED = 250
 #: Inputs up to this much wider or higher than square may be taken whole, from this face share on.
 WHOLE_ASPECT = 1.34
 WHOLE_SHARE = 0.3
@@ -39,14 +48,17 @@ class CropWindow:
     """Where the canvas lies in the input. ``size``: the canvas side in pixels."""
 
     def __init__(self, size: int = CANVAS, *, patience: int = 12) -> None:
-        """``patience``: pictures in a row with a badly framed face before the window moves."""
+        """``patience``: pictures in a row with a badly framed face before the window moves.
+
+        It doubles with each move, up to ``SLOWEST`` times.
+        """
         self._size = size
-        self._patience = patience
+        self._patience = self._first_patience = patience
         self._shape: tuple[int, int] | None = None
         self._followed: tuple[int, int] | None = None
         self._left = self._top = self._side = 0
         self._placed = False
-        self._bad = 0
+        self._bad = self._good = 0
 
     @property
     def bounds(self) -> tuple[int, int, int, int]:
@@ -63,12 +75,16 @@ class CropWindow:
         """
         self._reshape(shape)
         reshaped, self._followed = self._followed != self._shape, self._shape
-        if self._placed and not self._badly_framed(face.box):
-            self._bad = 0
+        if self._placed and not self._worth_moving(face.box):
+            self._bad, self._good = 0, self._good + 1
+            if self._good >= SETTLED:
+                self._patience = self._first_patience
             return False
-        self._bad += 1
+        self._bad, self._good = self._bad + 1, 0
         if self._placed and self._bad < self._patience:
             return False
+        if self._placed:
+            self._patience = min(2 * self._patience, SLOWEST * self._first_patience)
         self._bad, self._placed = 0, True
         return self._move(self._ideal(face.box)) or reshaped
 
@@ -106,7 +122,8 @@ class CropWindow:
                 f"expected a picture of {SMALLEST} to {LIMIT} pixels a side, found {width}x{height}"
             )
         self._shape = (height, width)
-        self._placed, self._bad = False, 0
+        self._placed, self._bad, self._good = False, 0, 0
+        self._patience = self._first_patience
         self._left, self._top, self._side = self._whole()
 
     def _move(self, to: tuple[int, int, int]) -> bool:
@@ -132,6 +149,15 @@ class CropWindow:
         top = min(max(round(y - FACE_HEIGHT * side), 0), height - side)
         return left, top, side
 
+    def _worth_moving(self, face: Box) -> bool:
+        """Return whether the window this face would be given is clearly better than this one."""
+        if not self._badly_framed(face):
+            return False
+        now, then = (self._left, self._top, self._side), self._ideal(face)
+        if not 1 / ZOOM < then[2] / self._side < ZOOM:
+            return True
+        return self._held(face, then) - self._held(face, now) >= CLEARLY
+
     def _badly_framed(self, face: Box) -> bool:
         window = (self._left, self._top, self._side)
         small, large = SHARE_RANGE
@@ -150,3 +176,17 @@ class CropWindow:
             and min(face.right, width) <= left + side + slack
             and min(face.bottom, height) <= top + side + slack
         )
+
+    def _held(self, face: Box, window: tuple[int, int, int]) -> float:
+        """Return the share of what the picture shows of the face that is inside ``window``."""
+        height, width = self._shape or (0, 0)
+        left, top, side = window
+        shown = _overlap(face, 0, 0, width, height)
+        return _overlap(face, left, top, left + side, top + side) / shown if shown else 0.0
+
+
+def _overlap(face: Box, left: int, top: int, right: int, bottom: int) -> float:
+    """Return the area of ``face`` inside a rectangle, both inside the picture."""
+    width = min(face.right, right) - max(face.left, left)
+    height = min(face.bottom, bottom) - max(face.top, top)
+    return max(width, 0.0) * max(height, 0.0)

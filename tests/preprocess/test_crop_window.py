@@ -91,6 +91,47 @@ def test_it_does_not_move_where_moving_cannot_help() -> None:
     assert not any(window.follow(shape, face(250, 120, 120)) for _ in range(10))
 
 
+def test_a_face_taller_than_any_window_does_not_move_it() -> None:
+    """A selfie in portrait format, of somebody who talks, nods and sways, for 10 s."""
+    window = CropWindow()
+    moves = 0
+    for step in range(250):
+        x, y = 90 + 8 * np.sin(step / 9), 150 + 10 * np.sin(step / 14) + 4 * np.sin(step / 3)
+        moves += window.follow((320, 180, 3), face(x, y, 200 + 10 * np.sin(step / 25)))
+    assert moves == 1  # it was placed
+
+
+def test_a_face_half_out_of_the_picture_does_not_move_it() -> None:
+    window = CropWindow()
+    moves = [
+        window.follow((256, 128, 3), face(120 + 4 * np.sin(step / 6), 128 + step / 20, 150))
+        for step in range(100)
+    ]
+    assert moves.count(True) == 1
+
+
+def test_a_large_face_that_leaves_is_followed_all_the_same() -> None:
+    window = CropWindow()
+    window.follow((640, 360, 3), face(180, 200, 380))
+    before = window.bounds
+    assert any(window.follow((640, 360, 3), face(180, 400, 380)) for _ in range(12))
+    assert window.bounds[1] > before[1]
+
+
+def test_whoever_walks_about_is_followed_more_slowly_until_they_settle() -> None:
+    window = CropWindow(patience=12)
+    shape = (1080, 1920, 3)
+    window.follow(shape, face(300, 500, 168))
+
+    def until_it_moves(x: float) -> int:
+        return next(count for count in range(1, 99) if window.follow(shape, face(x, 500, 168)))
+
+    assert [until_it_moves(x) for x in (900, 1500, 900, 300)] == [12, 24, 48, 48]
+    for _ in range(250):
+        window.follow(shape, face(300, 500, 168))
+    assert until_it_moves(900) == 12
+
+
 def test_another_picture_size_moves_it_at_once_even_if_it_was_cropped_first() -> None:
     window = CropWindow()
     window.follow((480, 640, 3), face(320, 230, 160))
