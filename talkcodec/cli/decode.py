@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from talkcodec.cli.output import Json, Overwrite, check_output, print_json, progress
+from talkcodec.cli.output import (
+    Json,
+    Overwrite,
+    check_output,
+    print_json,
+    progress,
+    put_in_place,
+)
 from talkcodec.errors import BitstreamError, InputError
 from talkcodec.names import DEFAULT_RENDERER, RendererName
 
@@ -54,7 +61,7 @@ def decode(
     check_output(output, source, overwrite=overwrite)
     faults = Faults()
     frames = 0
-    with source.open("rb") as file, ExitStack() as stack:
+    with source.open("rb") as file, put_in_place(output) as unfinished, ExitStack() as stack:
         reader = TkcReader(file)
         reader.header.require_tables(weights.tables().hash)
         writer = None
@@ -64,15 +71,15 @@ def decode(
                 if writer is None:
                     rate = reader.header.tick_rate
                     writer = stack.enter_context(
-                        VideoWriter(output, rate, lossless=lossless, synthesised=True)
+                        VideoWriter(unfinished, rate, lossless=lossless, synthesised=True)
                     )
                 writer.write(marked(frame.picture) if mark else frame.picture, frame.tick)
                 frames += 1
                 step()
         except BitstreamError as error:
             faults.damage = error
-    if not frames:
-        raise faults.error() or BitstreamError(f"expected frames in {source.name}, found none")
+        if not frames:
+            raise faults.error() or BitstreamError(f"expected frames in {source.name}, found none")
     _report(output, frames, faults.refused, as_json=as_json)
     fault = faults.error(f"; wrote the {frames} frames before it")
     if fault is not None:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from talkcodec.cli.info import describe, describe_line
-from talkcodec.cli.output import Json, Overwrite, check_output, print_json, progress
+from talkcodec.cli.output import (
+    Json,
+    Overwrite,
+    check_output,
+    print_json,
+    progress,
+    put_in_place,
+)
 from talkcodec.errors import InputError
 from talkcodec.names import DEFAULT_TRACKER, TrackerName
 
@@ -42,11 +49,11 @@ def encode(
     if size not in SIZES:
         raise InputError(f"expected a size of {SIZES[0]} or {SIZES[1]}, found {size}")
     check_output(output, source, overwrite=overwrite)
-    with VideoReader(source) as reader:
+    with VideoReader(source) as reader, put_in_place(output) as unfinished:
         config = EncoderConfig(
             size=size, tick_rate=reader.info.tick_rate, group=group, quantiser=quantiser
         )
-        damage, dropped = _encode(reader, output, config, tracker)
+        damage, dropped = _encode(reader, unfinished, config, tracker)
     summary, _ = describe(output)
     if as_json:
         print_json({**summary, "dropped": dropped})
@@ -89,6 +96,5 @@ def _encode(
                 kinds.add(packet.kind)
                 writer.write(packet)
     if "motion" not in kinds:
-        output.unlink()
         raise damage or InputError(f"expected a face in the video, found none in {seen} frames")
     return damage, reader.dropped + encoder.dropped

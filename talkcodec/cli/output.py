@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,25 @@ def check_output(output: Path, source: Path, *, overwrite: bool) -> None:
         raise InputError(f"expected a new file, found {output}: -y overwrites it")
     if not output.parent.is_dir():
         raise InputError(f"expected an existing folder, found {output.parent}")
+
+
+@contextmanager
+def put_in_place(output: Path) -> Iterator[Path]:
+    """Yield a file beside ``output`` to write to, which takes its place when the block ends well.
+
+    Otherwise, an interrupt included, it is removed: what stands under the final name is whole, and
+    what stood there before is lost to nothing that failed. A pipe or device is written as it is.
+    """
+    final = output.resolve()  # through a link: the file is replaced, not the link
+    if final.exists() and not final.is_file():
+        yield output
+        return
+    unfinished = final.with_name(f".{final.stem}.{os.getpid()}{final.suffix}")
+    try:
+        yield unfinished
+        unfinished.replace(final)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

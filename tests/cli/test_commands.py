@@ -16,6 +16,7 @@ import pytest
 from talkcodec.bitstream import Reference, TkcReader
 from talkcodec.bitstream.samples import whole_file
 from talkcodec.cli.info import describe
+from talkcodec.cli.output import put_in_place
 from talkcodec.media.reader import VideoReader
 from talkcodec.media.sources import builtin_source
 from talkcodec.media.writer import VideoWriter
@@ -236,6 +237,46 @@ def test_a_video_without_a_face_is_refused(tmp_path: Path) -> None:
             writer.write(np.full((96, 96, 3), 128, np.uint8), tick)
     refused(talkcodec("encode", empty, tmp_path / "a.tkc"), "found none in 3 frames")
     assert not (tmp_path / "a.tkc").exists()
+
+
+def test_what_fails_costs_no_earlier_output(clip: Path, stream: Path, tmp_path: Path) -> None:
+    coded, drawn = tmp_path / "a.tkc", tmp_path / "a.mp4"
+    for path in (coded, drawn):
+        path.write_bytes(b"good")
+    empty = tmp_path / "empty.mkv"
+    with VideoWriter(empty, Fraction(25), lossless=True) as writer:
+        writer.write(np.full((96, 96, 3), 128, np.uint8), 0)
+    refused(talkcodec("encode", empty, coded, "-y"), "expected a face")
+    short = tmp_path / "short.tkc"
+    short.write_bytes(stream.read_bytes()[:60])
+    refused(talkcodec("decode", short, drawn, "-y"), "expected a whole .tkc file")
+    refused(talkcodec("decode", clip, drawn, "-y"), "expected a .tkc file")
+    assert coded.read_bytes() == drawn.read_bytes() == b"good"
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    out, link = tmp_path / "a.tkc", tmp_path / "link.tkc"
+    out.write_bytes(b"old")
+    link.symlink_to(out)
+
+    def interrupted() -> None:
+        with put_in_place(out) as unfinished:
+            unfinished.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert out.read_bytes() == b"old"
+    with put_in_place(link) as unfinished:
+        unfinished.write_bytes(b"new")
+        assert unfinished.suffix == ".tkc"
+        assert out.read_bytes() == b"old"
+    assert out.read_bytes() == b"new"
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tkc", "link.tkc"]
+    with put_in_place(Path("/dev/null")) as device:
+        assert device == Path("/dev/null")
 
 
 def test_options_are_checked(clip: Path, tmp_path: Path) -> None:
