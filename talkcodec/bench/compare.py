@@ -23,6 +23,7 @@ from talkcodec.bench.report import (
     MATCHED_COLUMNS,
     ClassicalOnClip,
     ClipReport,
+    FailedClip,
     Match,
     OurRun,
     OursOnClip,
@@ -34,7 +35,7 @@ from talkcodec.bench.report import (
 from talkcodec.bench.scores import ScoreCache, mean_scores
 from talkcodec.bench.source import Source, load_source
 from talkcodec.bench.stills import SideBySide, Still
-from talkcodec.errors import InputError
+from talkcodec.errors import BitstreamError, InputError
 from talkcodec.face import DEFAULT_TRACKER
 from talkcodec.metrics import NAMES, Suite, open_metrics
 from talkcodec.names import DEFAULT_RENDERER, RendererName
@@ -108,20 +109,32 @@ class Comparison:
         self._progress(f"{count} ladder points taken from {path.name}, those known already aside")
 
     def run(self, paths: Sequence[Path], out: Path) -> Report:
-        """Compare on ``paths`` and write report.json, report.html, rd.png, side_by_side.mp4."""
+        """Compare on ``paths`` and write report.json, report.html, rd.png, side_by_side.mp4.
+
+        A clip that cannot be compared is told in the report, and the others go on.
+
+        Raises:
+            InputError: no clip could be compared.
+        """
         out.mkdir(parents=True, exist_ok=True)
         clips: list[ClipReport] = []
-        stills: dict[str, Still] = {}
+        failed: list[FailedClip] = []
+        stills: list[Still] = []
         with SideBySide(out / "side_by_side.mp4") as video:
             for number, path in enumerate(paths, 1):
                 self._progress(f"[{number}/{len(paths)}] {path.name}")
-                source = load_source(path, self.options.size, self.options.seconds)
                 try:
+                    source = load_source(path, self.options.size, self.options.seconds)
                     clip, still = self._clip(source, video)
-                except InputError as error:
-                    raise InputError(f"{path.name}: {error}") from error
+                except (InputError, BitstreamError) as error:  # the others took long
+                    failed.append(FailedClip(path.name, str(error)))
+                    self._progress(f"  failed: {error}")
+                    continue
                 clips.append(clip)
-                stills[source.name] = still
+                stills.append(still)
+        if not clips:
+            reasons = "; ".join(f"{one.name}: {one.reason}" for one in failed)
+            raise InputError(f"expected a clip that can be compared, found none: {reasons}")
         report = Report(
             options={
                 "codecs": [codec.name for codec in self._codecs],
@@ -133,6 +146,7 @@ class Comparison:
                 "settings": {c.name: c.settings(c.points[0]) for c in self._codecs},
             },
             clips=clips,
+            failed=failed,
             absent_metrics=self._suite.absent,
             metric_milliseconds=self._suite.milliseconds(),
         )
@@ -240,16 +254,16 @@ def _typical(per_frame: F64) -> int:
     return int(np.argsort(per_frame)[len(per_frame) // 2])
 
 
-def _shown(clips: Sequence[ClipReport], stills: Mapping[str, Still]) -> Iterator[tuple[str, Still]]:
+def _shown(clips: Sequence[ClipReport], stills: Sequence[Still]) -> Iterator[tuple[str, Still]]:
     """Yield the worst, the median and the best clip by our LPIPS, each clip once."""
-    order = sorted(clips, key=lambda clip: -clip.ours.default.scores["lpips"])
-    seen: set[str] = set()
-    for label, index in (("worst", 0), ("median", len(order) // 2), ("best", -1)):
-        clip = order[index]
-        if clip.name not in seen:
-            seen.add(clip.name)
-            lpips = clip.ours.default.scores["lpips"]
-            yield f"{label} clip by our LPIPS ({lpips:.3f}): {clip.name}", stills[clip.name]
+    order = sorted(range(len(clips)), key=lambda i: -clips[i].ours.default.scores["lpips"])
+    seen: set[int] = set()
+    for label, place in (("worst", 0), ("median", len(order) // 2), ("best", -1)):
+        index = order[place]
+        if index not in seen:
+            seen.add(index)
+            lpips = clips[index].ours.default.scores["lpips"]
+            yield f"{label} clip by our LPIPS ({lpips:.3f}): {clips[index].name}", stills[index]
 
 
 def _brief(scores: Mapping[str, float]) -> str:

@@ -79,6 +79,9 @@ def _sections(
 ) -> Iterator[str]:
     yield "<h1>talkcodec against classical codecs</h1>"
     yield f'<p class="headline">{escape(headline(report))}</p>'
+    for failed in report.get("failed", []):  # earlier reports know of none
+        told = f"Not compared: {failed['name']} ({failed['reason']})"
+        yield f'<p class="note">{escape(told)}</p>'
     yield "<h2>Rate for the same quality</h2>"
     yield _table(*_matched_rows(report["summary"]))
     yield "<h2>As a file and in a call</h2>"

@@ -95,11 +95,20 @@ class ClipReport:
 
 
 @dataclass(frozen=True)
+class FailedClip:
+    """A clip that could not be compared. ``name``: of its file. ``reason``: in one line."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """A whole comparison."""
+    """A whole comparison. Means and tables are of ``clips``, of which there is one at least."""
 
     options: Mapping[str, Any]
     clips: Sequence[ClipReport]
+    failed: Sequence[FailedClip] = ()
     absent_metrics: Mapping[str, str] = field(default_factory=dict)
     metric_milliseconds: Mapping[str, float] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from talkcodec.cli.output import Json
+from talkcodec.errors import InputError
 from talkcodec.names import DEFAULT_RENDERER, DEFAULT_TRACKER, RendererName
 
 _FILES = ("report.html", "report.json", "rd.png", "side_by_side.mp4")
@@ -51,7 +52,10 @@ def compare(
     reuse: Reuse = None,
     as_json: Json = False,
 ) -> None:
-    """Compare with classical codecs at equal LPIPS and DISTS and write a report."""
+    """Compare with classical codecs at equal LPIPS and DISTS and write a report.
+
+    A clip that cannot be compared does not end the others; the exit status is 1 then.
+    """
     import cv2
 
     from talkcodec.bench.compare import CompareOptions, Comparison
@@ -85,3 +89,6 @@ def compare(
         sys.stdout.write(json.dumps({**found, "files": files}) + "\n")
     else:
         sys.stdout.write(headline({"summary": found}) + "\n" + "\n".join(files) + "\n")
+    if report.failed:
+        reasons = "; ".join(f"{one.name}: {one.reason}" for one in report.failed)
+        raise InputError(f"expected to compare {len(inputs)} clips, found {reasons}")

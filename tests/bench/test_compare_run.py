@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,8 +64,9 @@ def report(folder: Path) -> dict[str, Any]:
 def test_the_json_has_its_documented_structure(report: dict[str, Any]) -> None:
     assert report["format"] == 2
     assert set(report) == {
-        "format", "summary", "options", "clips", "absent_metrics", "metric_milliseconds"
+        "format", "summary", "options", "clips", "failed", "absent_metrics", "metric_milliseconds"
     }  # fmt: skip
+    assert report["failed"] == []
     assert set(report["summary"]) == {"clips", "seconds", "ours", "codecs"}
     assert Ladders(10).made().items() <= report["options"].items()
     (clip,) = report["clips"]
@@ -177,15 +180,41 @@ def test_the_command_prints_one_json_object(video: Path, folder: Path) -> None:
     assert all(Path(name).is_file() for name in printed["files"])
 
 
-def test_a_clip_without_a_face_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "empty.mp4"
+@pytest.fixture(scope="module")
+def faceless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip without a face."""
+    path = tmp_path_factory.mktemp("faceless") / "empty.mp4"
     with VideoWriter(path, Fraction(25)) as writer:
         for tick in range(3):
             writer.write(np.full((64, 64, 3), 40 * tick, np.uint8), tick)
+    return path
+
+
+def test_a_clip_without_a_face_is_named(faceless: Path, tmp_path: Path) -> None:
     options = CompareOptions(codecs=(), every=3, metrics=(), cache=tmp_path)
     lines: list[str] = []
     with pytest.raises(InputError, match=r"empty\.mp4: expected a face in 3 frames"):
-        Comparison(options, lines.append).run([path], tmp_path / "out")
+        Comparison(options, lines.append).run([faceless], tmp_path / "out")
+
+
+def test_a_clip_that_fails_costs_no_other(video: Path, faceless: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "none.mp4"
+    program = "from talkcodec.cli.main import app; app()"
+    inputs = [str(path) for path in (faceless, video, missing)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, "compare", *inputs, "--out", str(tmp_path / "out"),
+         "--codecs", "", "--metrics", "psnr"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("talkcodec: expected to compare 3 clips, found empty.mp4: expected a")
+    assert "; none.mp4: expected a video file" in last
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert [clip["name"] for clip in report["clips"]] == ["face"]
+    assert [clip["name"] for clip in report["failed"]] == ["empty.mp4", "none.mp4"]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Not compared: empty.mp4 (expected a face in 3 frames, found none)" in page
 
 
 def test_a_missing_or_empty_input_is_one_line(tmp_path: Path) -> None:
