@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from talkcodec.bench.report import (
     match_to_ours,
 )
 from talkcodec.bench.scores import ScoreCache, mean_scores
-from talkcodec.bench.source import Source, load_source
+from talkcodec.bench.source import Source, clip_names, load_source
 from talkcodec.bench.stills import SideBySide, Still
 from talkcodec.errors import BitstreamError, InputError
 from talkcodec.face import DEFAULT_TRACKER
@@ -121,10 +121,11 @@ class Comparison:
         failed: list[FailedClip] = []
         stills: list[Still] = []
         with SideBySide(out / "side_by_side.mp4") as video:
-            for number, path in enumerate(paths, 1):
+            for number, (path, name) in enumerate(zip(paths, clip_names(paths), strict=True), 1):
                 self._progress(f"[{number}/{len(paths)}] {path.name}")
                 try:
                     source = load_source(path, self.options.size, self.options.seconds)
+                    source = replace(source, name=name)
                     clip, still = self._clip(source, video)
                 except (InputError, BitstreamError) as error:  # the others took long
                     failed.append(FailedClip(path.name, str(error)))
@@ -154,7 +155,7 @@ class Comparison:
         (out / "report.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
         picture = rd_png(content)
         (out / "rd.png").write_bytes(picture)
-        write_html(out / "report.html", content, picture, list(_shown(clips, stills)))
+        write_html(out / "report.html", content, picture, list(chosen_stills(clips, stills)))
         return report
 
     def _clip(self, source: Source, video: SideBySide) -> tuple[ClipReport, Still]:
@@ -254,7 +255,9 @@ def _typical(per_frame: F64) -> int:
     return int(np.argsort(per_frame)[len(per_frame) // 2])
 
 
-def _shown(clips: Sequence[ClipReport], stills: Sequence[Still]) -> Iterator[tuple[str, Still]]:
+def chosen_stills(
+    clips: Sequence[ClipReport], stills: Sequence[Still]
+) -> Iterator[tuple[str, Still]]:
     """Yield the worst, the median and the best clip by our LPIPS, each clip once."""
     order = sorted(range(len(clips)), key=lambda i: -clips[i].ours.default.scores["lpips"])
     seen: set[int] = set()

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -65,6 +67,27 @@ def load_source(path: Path, size: int = 256, seconds: float | None = None) -> So
     left, top, right, bottom = _window(pictures, rate)
     frames = [_resized(picture[top:bottom, left:right], size) for picture in pictures]
     return Source(path.stem, Clip(frames, rate))
+
+
+def clip_names(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each of ``paths``: without folder and suffix where that tells it apart."""
+    names = [path.stem for path in paths]
+    longer: tuple[Callable[[Path], str], ...] = (
+        lambda path: path.name,
+        lambda path: f"{path.absolute().parent.name}/{path.name}",
+        str,
+    )
+    for name in longer:
+        common = Counter(names)
+        names = [
+            name(path) if common[now] > 1 else now for path, now in zip(paths, names, strict=True)
+        ]
+    seen: Counter[str] = Counter()
+    for index, name_now in enumerate(names):  # the same file twice
+        seen[name_now] += 1
+        if seen[name_now] > 1:
+            names[index] = f"{name_now} ({seen[name_now]})"
+    return names
 
 
 def _window(pictures: list[U8], rate: Fraction) -> tuple[int, int, int, int]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from talkcodec.bench.compare import chosen_stills
 from talkcodec.bench.html import write_html
 from talkcodec.bench.matched import MatchedRate
 from talkcodec.bench.plots import rd_figure, rd_png
@@ -24,6 +25,8 @@ from talkcodec.bench.report import (
     Report,
     as_json,
 )
+from talkcodec.bench.source import clip_names
+from talkcodec.bench.stills import Still
 
 RATE = MatchedRate(40.0, "=")
 MATCH = {column: Match(RATE, RATE, RATE, RATE) for column in ("lpips", "dists")}
@@ -105,6 +108,26 @@ def test_the_plot_draws_our_sweep_in_the_order_of_its_points() -> None:
     np.testing.assert_allclose(wire, np.sqrt([24 * 36, 28 * 52, 36 * 84]))
     np.testing.assert_allclose(dists, [0.1, 0.05, 0.025])
     assert rd_png(content(CLIPS)).startswith(b"\x89PNG")
+
+
+def test_clips_of_one_name_keep_their_own_pictures() -> None:
+    twins = [replace(c, name="face") for c in CLIPS]
+    twins[1] = replace(twins[1], ours=replace(twins[1].ours, default=point(100, 8.0, 0.3)))
+    stills = [Still(np.full((2, 2, 3), value, np.uint8)) for value in (1, 2)]
+    found = list(chosen_stills(twins, stills))
+    assert [(label.split()[0], int(still.picture[0, 0, 0])) for label, still in found] == [
+        ("worst", 2),
+        ("median", 1),
+    ]
+
+
+def test_names_tell_clips_apart() -> None:
+    a, b = Path("a/face.mp4"), Path("b/face.mp4")
+    assert clip_names([a, Path("a/other.mp4")]) == ["face", "other"]
+    assert clip_names([a, Path("a/face.webm")]) == ["face.mp4", "face.webm"]
+    assert clip_names([a, b]) == ["a/face.mp4", "b/face.mp4"]
+    assert clip_names([a, Path("c/a/face.mp4")]) == ["a/face.mp4", "c/a/face.mp4"]
+    assert clip_names([a, b, a]) == ["a/face.mp4", "b/face.mp4", "a/face.mp4 (2)"]
 
 
 def test_one_point_is_no_curve() -> None:
