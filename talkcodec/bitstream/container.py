@@ -95,7 +95,9 @@ class TkcReader:
     without an end record and ``BitstreamError`` where it is damaged, in both cases after every
     packet before that place: from there on nothing can be read. It raises ``BitstreamError`` as
     well for a packet that came through whole and is none of a stream; ``packets`` goes on after
-    such. ``complete`` tells whether the end record was reached.
+    such. ``complete`` tells whether the end record was reached. Of a file read front to back,
+    ``taken`` tells how many bytes were read so far, and ``framing`` how many of them are around
+    packets: the magic number, lengths, checks and the end record.
     """
 
     def __init__(self, file: BinaryIO, limits: Limits = LIMITS) -> None:
@@ -110,11 +112,16 @@ class TkcReader:
         if not MAGIC.startswith(start):
             raise BitstreamError("expected a .tkc file, found other bytes")
         self._whole(start, len(MAGIC))
+        self.framing = len(MAGIC)
         self._first: bytes | None = self._record()
         if self._first is None:
             raise BitstreamError("expected a stream header, found the end record")
         self.header = StreamHeader.parse(self._first)
         self._body = self._at
+
+    @property
+    def taken(self) -> int:
+        return self._at
 
     def __iter__(self) -> Iterator[Packet]:
         while (packet := self.read()) is not None:
@@ -215,7 +222,7 @@ class TkcReader:
 
     def _record(self) -> bytes | None:
         """Return the bytes of the next record, or None for a correct end record."""
-        crc = self._crc
+        crc, start = self._crc, self._at
         size = self._size()
         data = self._get(size)
         check = int.from_bytes(self._get(2), "little")
@@ -225,7 +232,9 @@ class TkcReader:
             )
         if data[0] == END:
             self._end(data, crc)
+            self.framing += self._at - start
             return None
+        self.framing += self._at - start - size
         self._records += 1
         return data
 
@@ -247,7 +256,7 @@ class TkcReader:
             raise BitstreamError(
                 f"expected {records} records of CRC {total:08x}, found {self._records} of {crc}"
             )
-        if self._file.read(1):
+        if self._take(1):
             raise BitstreamError("expected the end of the file after its end record, found more")
         self.complete = True
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -28,7 +28,8 @@ def info(
     ``wire``: both directions over a data channel, headers and acknowledgements included.
     ``state`` of a reference: all of its message but the picture. Packets that cannot be used are
     left out and counted (``refused``); of a damaged file the part before the damage is told. In
-    both cases the exit status is 1.
+    both cases the exit status is 1. ``header``: the file's magic number, its records' lengths and
+    checks, and stream headers. ``unread``: what is damaged, what follows it, and packets refused.
     """
     summary, error = describe(source)
     if as_json:
@@ -61,9 +62,11 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
             _collect(reader, faults, packets, ticks, references)
         except BitstreamError as error:
             faults.damage = error
+        total = reader.taken + _rest(file)  # a pipe has no size to ask for
     rate = reader.header.tick_rate
     seconds = _seconds(ticks, rate)
     sizes = {kind: sum(len(p.data) for p in packets if p.kind == kind) for kind in _KINDS}
+    header = reader.framing + sizes["header"]
     kinds = [p.kind for p in packets]
     kbps = channel_rate([len(p.data) for p in packets], seconds, kinds) if seconds else None
     return {
@@ -75,10 +78,11 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
         "references": len(references),
         "reference_list": references,
         "bytes": {
-            "total": source.stat().st_size,
+            "total": total,
             "references": sizes["reference"],
             "motion": sizes["motion"],
-            "header": source.stat().st_size - sizes["reference"] - sizes["motion"],
+            "header": header,
+            "unread": total - header - sizes["reference"] - sizes["motion"],
         },
         "kbps": {
             "payload": round(kbps.payload, 3) if kbps else 0.0,
@@ -133,6 +137,11 @@ def _collect(
         packets.append(packet)
 
 
+def _rest(file: BinaryIO) -> int:
+    """Return how many bytes are left in ``file``, after reading them."""
+    return sum(len(piece) for piece in iter(lambda: file.read(1 << 16), b""))
+
+
 def _account(reference: Reference, size: int) -> dict[str, Any]:
     """Return where the ``size`` bytes of ``reference``'s message went."""
     return {
@@ -150,11 +159,12 @@ def describe_line(summary: dict[str, Any]) -> str:
     sizes, kbps = summary["bytes"], summary["kbps"]
     cut = "" if summary["complete"] else " (cut short)"
     cut += f" (packets refused: {summary['refused']})" if summary["refused"] else ""
+    unread = f" + {sizes['unread']} unread" if sizes["unread"] else ""
     told = (
         f"{summary['file']}: {summary['frames']} frames, {summary['seconds']:.2f} s{cut}, "
         f"{summary['fps']:.2f} frames/s, canvas {summary['size']}x{summary['size']}\n"
         f"bytes: {sizes['total']} = {sizes['references']} in {summary['references']} references "
-        f"+ {sizes['motion']} motion + {sizes['header']} header\n"
+        f"+ {sizes['motion']} motion + {sizes['header']} header{unread}\n"
         f"kbit/s: {kbps['payload']:.2f} payload, {kbps['wire']:.2f} on the wire, both directions"
     )
     return "\n".join([told, *_table(summary["reference_list"])])

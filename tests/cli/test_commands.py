@@ -15,7 +15,7 @@ import pytest
 
 from talkcodec.bitstream import Reference, TkcReader
 from talkcodec.bitstream.samples import whole_file
-from talkcodec.cli.info import describe
+from talkcodec.cli.info import describe, describe_line
 from talkcodec.cli.output import put_in_place
 from talkcodec.media.reader import VideoReader
 from talkcodec.media.sources import builtin_source
@@ -67,9 +67,50 @@ def test_info_adds_up(stream: Path) -> None:
     sizes, kbps = told["bytes"], told["kbps"]
     assert sizes["total"] == stream.stat().st_size
     assert sizes["total"] == sizes["references"] + sizes["motion"] + sizes["header"]
+    assert sizes["unread"] == 0
+    packets = told["references"] + FRAMES // 3 + 1
+    assert 8 + 25 + 3 * packets < sizes["header"] < 8 + 40 + 5 * packets + 12
     payload = (sizes["references"] + sizes["motion"]) * 8 / 0.8 / 1000
     assert payload <= kbps["payload"] <= payload * 1.05  # the stream header is payload too
     assert kbps["wire"] > kbps["payload"] + 10
+
+
+def test_info_of_a_pipe_counts_what_it_read(stream: Path) -> None:
+    command = [sys.executable, "-c", "from talkcodec.cli.main import app; app()"]
+    done = subprocess.run(
+        [*command, "info", "/dev/stdin", "--json"],
+        input=stream.read_bytes(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["bytes"] == describe(stream)[0]["bytes"]
+
+
+@pytest.mark.parametrize(
+    "damage", ["a flipped bit", "an end", "more after the end", "a packet of another kind"]
+)
+def test_what_damage_leaves_unread_is_no_header(damage: str, stream: Path, tmp_path: Path) -> None:
+    data = bytearray(stream.read_bytes())
+    before = describe(stream)[0]["bytes"]
+    place = len(data) - 60
+    if damage == "a flipped bit":
+        data[place] ^= 4
+    elif damage == "an end":
+        del data[place:]
+    elif damage == "more after the end":
+        data += b"junk"
+    else:
+        with stream.open("rb") as file:
+            data = bytearray(whole_file([*(p.data for p in TkcReader(file)), b"\7" * 99]))
+    bad = tmp_path / "bad.tkc"
+    bad.write_bytes(data)
+    told, found = describe(bad)
+    assert found is not None
+    sizes = told["bytes"]
+    assert sizes["total"] == len(data)
+    assert sizes["header"] <= before["header"] + 3  # of one more record
+    assert sizes["unread"] > 0
+    assert sum(size for name, size in sizes.items() if name != "total") == sizes["total"]
+    assert f"header + {sizes['unread']} unread" in describe_line(told)
 
 
 def test_info_accounts_for_every_reference(stream: Path) -> None:
