@@ -54,3 +54,10 @@ class VersionError(BitstreamError):
 
 class MissingReference(BitstreamError):
     """The packet is well formed but needs a reference that the bank does not hold."""
+
+
+def reason(error: Exception) -> str:
+    """Return what the system says went wrong, for the end of a message: no number, no path."""
+    inner = getattr(error, "reason", error)  # urllib wraps what the socket said
+    told = inner if isinstance(inner, str) else getattr(inner, "strerror", None)
+    return (told or str(inner) or type(inner).__name__).lower()

@@ -13,6 +13,7 @@ from talkcodec.cli.output import (
     Json,
     Overwrite,
     check_output,
+    open_stream,
     print_json,
     progress,
     put_in_place,
@@ -61,7 +62,7 @@ def decode(
     check_output(output, source, overwrite=overwrite)
     faults = Faults()
     frames = 0
-    with source.open("rb") as file, put_in_place(output) as unfinished, ExitStack() as stack:
+    with open_stream(source) as file, put_in_place(output) as unfinished, ExitStack() as stack:
         reader = TkcReader(file)
         reader.header.require_tables(weights.tables().hash)
         writer = None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talkcodec.cli.reports import Group, Stats, StatsPort, check_group, open_reports
-from talkcodec.errors import InputError
+from talkcodec.errors import InputError, reason
 
 if TYPE_CHECKING:
     from talkcodec.cli.loopback import Call
@@ -168,7 +168,7 @@ def _write(recording: Recording, tick_rate: Fraction, out: Path) -> list[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"expected a folder to write to, found {out}: {error}") from None
+        raise InputError(f"expected a folder to write to, found {out}: {reason(error)}") from None
     received, both, sheet = (
         out / "received.mp4",
         out / "side_by_side.mp4",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from talkcodec.cli.output import Json, print_json
+from talkcodec.cli.output import Json, open_stream, print_json
 from talkcodec.errors import BitstreamError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def describe(source: Path) -> tuple[dict[str, Any], BitstreamError | None]:
     packets: list[Packet] = []
     ticks: list[int] = []
     references: list[dict[str, Any]] = []
-    with source.open("rb") as file:
+    with open_stream(source) as file:
         reader = TkcReader(file)
         reader.header.require_tables(weights.tables().hash)
         try:

@@ -27,7 +27,7 @@ from talkcodec.cli.info import info
 from talkcodec.cli.signal import signal
 from talkcodec.cli.train import app as train
 from talkcodec.cli.version import version
-from talkcodec.errors import TalkcodecError
+from talkcodec.errors import TalkcodecError, reason
 
 
 class OneLineErrors(TyperGroup):
@@ -38,8 +38,12 @@ class OneLineErrors(TyperGroup):
             return super().invoke(ctx)
         except (TyperException, typer.Exit, typer.Abort):
             raise
-        except (TalkcodecError, OSError) as error:
+        except TalkcodecError as error:
             self._fail(ctx, str(error), error)
+        except OSError as error:  # of a file, since who speaks to others tells what was expected
+            found = f"{error.filename}: " if error.filename else ""
+            message = f"expected files that can be used, found {found}{reason(error)}"
+            self._fail(ctx, message, error)
         except Exception as error:  # noqa: BLE001  a bug: still one line, unless somebody debugs
             self._fail(ctx, f"unexpected {type(error).__name__}: {error} (see --debug)", error)
 

@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from talkcodec.errors import InputError, MissingDependency
+from talkcodec.errors import InputError, MissingDependency, reason
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Overwrite = Annotated[bool, typer.Option("--yes", "-y", help="Overwrite the output.")]
@@ -27,15 +27,29 @@ def check_output(output: Path, source: Path, *, overwrite: bool) -> None:
     """Refuse to write where that would lose something.
 
     Raises:
-        InputError: ``output`` exists and ``overwrite`` is false, it is ``source`` itself, or its
-            folder does not exist.
+        InputError: ``output`` exists and ``overwrite`` is false, it is a folder or ``source``
+            itself, or its folder does not exist.
     """
+    if output.is_dir():
+        raise InputError(f"expected a file to write, found the folder {output}")
     if output.exists() and source.exists() and output.samefile(source):
         raise InputError(f"expected an output other than the input, found {output}")
     if output.exists() and not overwrite:
         raise InputError(f"expected a new file, found {output}: -y overwrites it")
     if not output.parent.is_dir():
         raise InputError(f"expected an existing folder, found {output.parent}")
+
+
+def open_stream(source: Path) -> BinaryIO:
+    """Open a .tkc file, or a pipe that brings one; close it at the end.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    try:
+        return source.open("rb")
+    except OSError as error:
+        raise InputError(f"expected a .tkc file, found {source}: {reason(error)}") from None
 
 
 @contextmanager
@@ -103,7 +117,7 @@ def read_secret(path: Path) -> str:
         with path.open("rb") as file:
             line = file.readline(1024).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"expected a file with a secret, found {path}: {error}") from None
+        raise InputError(f"expected a file with a secret, found {path}: {reason(error)}") from None
     if not line or not line.isprintable():
         raise InputError(f"expected a secret in the first line of {path}, found none")
     return line

@@ -9,13 +9,14 @@ so this is for machines with a GPU and for comparison, not for calls on small on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
 import numpy as np
 
-from talkcodec.errors import MissingDependency
+from talkcodec.errors import MissingDependency, reason
 from talkcodec.face.expand import expand_sparse
 from talkcodec.types import F32, F64, U8, Box, FaceObservation
 from talkcodec.weights import shape_model
@@ -135,7 +136,7 @@ def _load_network(device: str) -> Any:
     """Return FAN-4 for 3-D points, from torch.hub's cache or fetched by the package.
 
     Raises:
-        MissingDependency: torch or face-alignment is not installed.
+        MissingDependency: torch or face-alignment is not installed, or the network cannot be had.
     """
     try:
         import torch
@@ -144,16 +145,30 @@ def _load_network(device: str) -> Any:
         raise MissingDependency(
             f"expected the packages torch and face-alignment==1.5.0, found no {error.name}"
         ) from None
-    file = load_file_from_url(models_urls["3DFAN-4"])
+    with _fetching():
+        file = load_file_from_url(models_urls["3DFAN-4"])
     network = FAN(4)
     network.load_state_dict(torch.load(file, map_location=device, weights_only=True))
     return network.to(device).eval()
 
 
+@contextmanager
+def _fetching() -> Iterator[None]:
+    """Tell in one line that what torch.hub's cache does not hold cannot be fetched either."""
+    try:
+        yield
+    except OSError as error:
+        raise MissingDependency(
+            "expected the networks of face-alignment, fetched at their first use, found "
+            f"{reason(error)}"
+        ) from None
+
+
 def _load_detector(device: str) -> Callable[[U8], list[Box]]:
     from face_alignment.detection.sfd import FaceDetector
 
-    detector = FaceDetector(device=device)
+    with _fetching():
+        detector = FaceDetector(device=device)
 
     def detect(picture: U8) -> list[Box]:
         found = detector.detect_from_image(picture)[:MOST_FACES]

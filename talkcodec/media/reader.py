@@ -18,7 +18,7 @@ import av
 import av.error
 import numpy as np
 
-from talkcodec.errors import InputError
+from talkcodec.errors import InputError, reason
 from talkcodec.media.timing import frame_times, mean_rate, tick_rate
 from talkcodec.types import U8, Frame
 
@@ -61,7 +61,7 @@ class VideoReader:
         try:
             self._container = av.open(str(path))
         except (av.error.FFmpegError, OSError) as error:
-            raise InputError(f"expected a video file, found {path}: {_reason(error)}") from None
+            raise InputError(f"expected a video file, found {path}: {reason(error)}") from None
         if not self._container.streams.video:
             self._container.close()
             raise InputError(f"expected a video stream in {self._name}, found none")
@@ -86,7 +86,7 @@ class VideoReader:
                 yield Frame(_upright(picture), last, base)
         except av.error.FFmpegError as error:
             raise InputError(
-                f"expected a whole video, found damage in {self._name}: {_reason(error)}"
+                f"expected a whole video, found damage in {self._name}: {reason(error)}"
             ) from None
 
     def close(self) -> None:
@@ -122,7 +122,3 @@ def _upright(picture: av.VideoFrame) -> U8:
     rgb = picture.to_ndarray(format="rgb24")
     turns = round(picture.rotation / 90) % 4  # counter-clockwise
     return np.ascontiguousarray(np.rot90(rgb, turns))
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or type(error).__name__).lower()

@@ -12,7 +12,7 @@ import av
 import av.error
 from av.video.stream import VideoStream
 
-from talkcodec.errors import InputError
+from talkcodec.errors import InputError, reason
 from talkcodec.types import U8
 
 #: Nearly transparent to the eye: what the codec does must stay the visible part.
@@ -51,7 +51,9 @@ class VideoWriter:
         try:
             self._container = av.open(str(path), mode="w")
         except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise InputError(f"expected a video path to write, found {path}: {error}") from None
+            raise InputError(
+                f"expected a video path to write, found {path}: {reason(error)}"
+            ) from None
         if synthesised:
             from talkcodec.media.mark import provenance
 
@@ -72,7 +74,9 @@ class VideoWriter:
         try:
             self._container.mux(stream.encode(frame))
         except av.error.FFmpegError as error:
-            raise InputError(f"expected to write {self._path.name}, found: {error}") from None
+            raise InputError(
+                f"expected to write {self._path.name}, found: {reason(error)}"
+            ) from None
 
     def close(self) -> None:
         """Write what is buffered and the container's index."""
@@ -97,7 +101,8 @@ class VideoWriter:
             stream = cast("VideoStream", self._container.add_stream(codec, rate=self._rate))
         except (av.error.FFmpegError, ValueError) as error:
             raise InputError(
-                f"expected a container that holds {codec}, found {self._path.suffix}: {error}"
+                f"expected a container that holds {codec}, found {self._path.suffix}: "
+                f"{reason(error)}"
             ) from None
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = pixels

@@ -264,7 +264,7 @@ def test_a_flipped_bit_is_noticed(stream: Path, tmp_path: Path) -> None:
 def test_foreign_files_are_refused_and_leave_nothing_behind(clip: Path, tmp_path: Path) -> None:
     refused(talkcodec("decode", clip, tmp_path / "a.mp4"), "expected a .tkc file")
     refused(talkcodec("info", clip), "expected a .tkc file")
-    refused(talkcodec("info", tmp_path / "none.tkc"), "No such file")
+    refused(talkcodec("info", tmp_path / "none.tkc"), "expected a .tkc file, found")
     text = tmp_path / "text.txt"
     text.write_text("hello")
     refused(talkcodec("encode", text, tmp_path / "a.tkc"), "expected a video file")
@@ -318,6 +318,22 @@ def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tkc", "link.tkc"]
     with put_in_place(Path("/dev/null")) as device:
         assert device == Path("/dev/null")
+
+
+def test_the_systems_errors_are_told_like_all_others(clip: Path, tmp_path: Path) -> None:
+    none, folder, file = tmp_path / "none.tkc", tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    file.touch()
+    out = tmp_path / "a.mp4"
+    for source, found in ((none, "no such file or directory"), (folder, "is a directory")):
+        line = f"expected a .tkc file, found {source}: {found}"
+        refused(talkcodec("info", source), line)
+        refused(talkcodec("decode", source, out), line)
+    refused(talkcodec("encode", folder, out), f"expected a video file, found {folder}: is a dir")
+    refused(talkcodec("encode", clip, folder, "-y"), "expected a file to write, found the folder")
+    refused(talkcodec("decode", none, folder, "-y"), "expected a file to write, found the folder")
+    away = ("encode", clip, file / "a.tkc")
+    refused(talkcodec(*away), f"expected an existing folder, found {file}")
 
 
 def test_options_are_checked(clip: Path, tmp_path: Path) -> None:

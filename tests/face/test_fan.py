@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 
+from talkcodec.errors import MissingDependency
 from talkcodec.face import FollowingTracker
 from talkcodec.face.expand import IBUG_TO_DENSE
 from talkcodec.face.fan import MOST_FACES, FaceAlignmentFinder, peaks
@@ -87,6 +90,19 @@ def test_a_network_that_sees_the_points_gives_the_face_back(
     error = np.linalg.norm(face.landmarks[:, :2] - truth, axis=1)
     assert error.mean() < 1.5
     assert face.confidence > 0.8
+
+
+def test_a_network_that_cannot_be_fetched_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(url: str) -> str:
+        raise URLError(socket.gaierror(-3, f"Temporary failure in name resolution of {url[:8]}"))
+
+    monkeypatch.setattr("face_alignment.api.load_file_from_url", unreachable)
+    words = r"expected the networks of face-alignment, .* found temporary failure in name"
+    with pytest.raises(MissingDependency, match=words) as caught:
+        FaceAlignmentFinder(start=START)
+    assert "urlopen" not in str(caught.value)
 
 
 def test_peaks_are_moved_a_quarter_pixel_towards_the_higher_neighbour() -> None:
