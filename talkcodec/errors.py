@@ -60,4 +60,4 @@ def reason(error: Exception) -> str:
     """Return what the system says went wrong, for the end of a message: no number, no path."""
     inner = getattr(error, "reason", error)  # urllib wraps what the socket said
     told = inner if isinstance(inner, str) else getattr(inner, "strerror", None)
-    return (told or str(inner) or type(inner).__name__).lower()
+    return str(told or str(inner) or type(inner).__name__).lower()

@@ -33,6 +33,7 @@ def measure(size: int, seconds: float, renderer: RendererName = DEFAULT_RENDERER
 
     ``stages``: median, p95, mean and calls of each of ``STAGES`` and of the whole ``sender frame``
     and ``receiver frame``; the work of a group falls on its last frame, so see the mean.
+    ``cores``: that this process may use.
     ``fps``: frames a second with sender and receiver one after the other.
     ``peak_rss_mb``: of the whole process, packages included.
     """
@@ -68,6 +69,7 @@ def measure(size: int, seconds: float, renderer: RendererName = DEFAULT_RENDERER
     names = (*STAGES, "sender frame", "receiver frame")
     return {
         "frames": drawn,
+        "cores": usable_cores(),
         "stages": {name: _summary(records.get(name, [])) for name in names},
         "fps": round(drawn / took, 1),
         "peak_rss_mb": round(_peak_rss() / 1e6, 1),
@@ -77,7 +79,7 @@ def measure(size: int, seconds: float, renderer: RendererName = DEFAULT_RENDERER
 def run(
     size: int, seconds: float, cores: int, renderer: RendererName = DEFAULT_RENDERER
 ) -> dict[str, Any]:
-    """Return ``measure`` of a fresh process on ``cores`` cores.
+    """Return ``measure`` of a fresh process on ``cores`` cores, or on all where there are fewer.
 
     Raises:
         TalkcodecError: that process failed.
@@ -114,8 +116,15 @@ def _peak_rss() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _pin(cores: int) -> None:
-    """Keep this process to ``cores`` of its cores, where the system can do that."""
+    """Keep this process to ``cores`` of its cores, where it has more and the system can do that."""
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, allowed[-cores:])

@@ -14,7 +14,7 @@ from talkcodec.names import DEFAULT_RENDERER, RendererName
 
 def bench(
     seconds: Annotated[float, typer.Option(min=0.4, max=600, help="Length of the input.")] = 8.0,
-    cores: Annotated[int, typer.Option(min=1, help="Cores to use.")] = 1,
+    cores: Annotated[int, typer.Option(min=1, help="Cores to use, of those there are.")] = 1,
     size: Annotated[int | None, typer.Option(help="256 or 512; by default both.")] = None,
     renderer: Annotated[RendererName, typer.Option(help="What draws.")] = DEFAULT_RENDERER,
     as_json: Json = False,
@@ -28,10 +28,10 @@ def bench(
     results = {}
     for side in SIZES if size is None else (size,):
         if not as_json:
-            typer.echo(f"measuring {side}x{side} on {cores} cores", err=True)
+            typer.echo(f"measuring {side}x{side}", err=True)
         results[str(side)] = run(side, seconds, cores, renderer)
     if as_json:
-        found = {"seconds": seconds, "cores": cores, "renderer": renderer, "sizes": results}
+        found = {"seconds": seconds, "renderer": renderer, "sizes": results}
         print_json(found)
         return
     for side_name, result in results.items():
@@ -39,7 +39,9 @@ def bench(
 
 
 def _table(side: str, result: dict[str, Any]) -> str:
-    rows = [f"{side}x{side}: {result['fps']} frames/s, {result['peak_rss_mb']} MB at most"]
+    cores = f"{result['cores']} core{'s' * (result['cores'] != 1)}"
+    speed = f"{result['fps']} frames/s on {cores}"
+    rows = [f"{side}x{side}: {speed}, {result['peak_rss_mb']} MB at most"]
     rows.append(f"  {'stage':18}{'median ms':>10}{'p95 ms':>10}{'mean ms':>10}{'calls':>8}")
     for name, stage in result["stages"].items():
         rows.append(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from talkcodec.bench.speed import usable_cores
 from talkcodec.bitstream import Reference, TkcReader
 from talkcodec.bitstream.samples import whole_file
 from talkcodec.cli.info import describe, describe_line
@@ -373,9 +374,10 @@ def test_version_and_doctor() -> None:
 def test_bench_measures_every_stage() -> None:
     from talkcodec.bench.speed import STAGES
 
-    done = talkcodec("bench", "--json", "--seconds", 0.8, "--size", 256)
+    done = talkcodec("bench", "--json", "--seconds", 0.8, "--size", 256, "--cores", 999)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)["sizes"]["256"]
+    assert told["cores"] == usable_cores()  # what there are, not what was asked for
     assert told["frames"] == FRAMES
     for stage in STAGES:
         assert told["stages"][stage]["calls"] >= 1, stage
