@@ -18,6 +18,8 @@ from talkcodec.errors import TalkcodecError
 #: Extras that nobody needs who only uses talkcodec.
 _NOT_FOR_USERS = ("dev",)
 _CODECS = ("libsvtav1", "libdav1d", "libx264")
+#: Further codecs that ``compare`` measures.
+_RIVALS = ("libx265", "libvpx-vp9")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Check:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check the installation: packages, codecs, weights, tracker, camera.
+    """Check the installation: packages, codecs, weights, tracker, camera, what compare measures by.
 
     The exit status is 1 if something required is missing.
     """
@@ -58,6 +60,9 @@ def examine() -> list[Check]:
     found.append(_try("weights", _weights))
     found.append(_try("face tracker", _tracker))
     found.append(_camera())
+    found.append(_try("compare: codecs", lambda: _codecs(_RIVALS), required=False))
+    found.append(_try("compare: VMAF", _vmaf, required=False))
+    found.append(_try("compare: identity weights", _identity, required=False))
     found += [_package(name, extras) for name, extras in packages.items() if extras]
     return found
 
@@ -100,20 +105,32 @@ def _opencv() -> Check:
     return Check("one OpenCV", found == ["opencv-python"], required=True, found=", ".join(found))
 
 
-def _try(name: str, examine_one: Callable[[], str]) -> Check:
+def _try(name: str, examine_one: Callable[[], str], *, required: bool = True) -> Check:
     try:
-        return Check(name, ok=True, required=True, found=examine_one())
+        return Check(name, ok=True, required=required, found=examine_one())
     except (TalkcodecError, ImportError) as error:
-        return Check(name, ok=False, required=True, found=str(error))
+        return Check(name, ok=False, required=required, found=str(error))
 
 
-def _codecs() -> str:
+def _codecs(names: tuple[str, ...] = _CODECS) -> str:
     import av
 
-    missing = [name for name in _CODECS if name not in av.codecs_available]
+    missing = [name for name in names if name not in av.codecs_available]
     if missing:
-        raise ImportError(f"expected {', '.join(_CODECS)} in PyAV, found no {', '.join(missing)}")
-    return ", ".join(_CODECS)
+        raise ImportError(f"expected {', '.join(names)} in PyAV, found no {', '.join(missing)}")
+    return ", ".join(names)
+
+
+def _vmaf() -> str:
+    from talkcodec.metrics.vmaf import find_ffmpeg
+
+    return find_ffmpeg()
+
+
+def _identity() -> str:
+    from talkcodec.metrics.weights import identity_files, identity_folder
+
+    return ", ".join(map(str, identity_files(identity_folder())))
 
 
 def _weights() -> str:

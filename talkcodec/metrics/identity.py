@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from talkcodec.errors import MissingDependency, WeightsError
+from talkcodec.errors import WeightsError
 from talkcodec.metrics.base import Clip, Column, Scores, check_pair
 from talkcodec.metrics.face import open_judge, track
-from talkcodec.metrics.weights import IDENTITY_MODEL, identity_folder
+from talkcodec.metrics.weights import IDENTITY_MODEL, identity_files, identity_folder
 from talkcodec.types import F32, F64, U8
 
 _SIDE = 150
@@ -37,13 +37,8 @@ _EYES = ((33, 133), (362, 263))
 
 def read_model(folder: Path) -> dict[str, F32]:
     """Read the manifest and its weights, of 8 bits mostly, as float32 arrays by name."""
-    try:
-        manifest = json.loads((folder / f"{IDENTITY_MODEL}-weights_manifest.json").read_bytes())
-        data = (folder / f"{IDENTITY_MODEL}.bin").read_bytes()
-    except FileNotFoundError as error:
-        raise MissingDependency(
-            "expected the identity model, found none: run python -m talkcodec.metrics.fetch"
-        ) from error
+    described, weights = identity_files(folder)
+    manifest, data = json.loads(described.read_bytes()), weights.read_bytes()
     arrays: dict[str, F32] = {}
     for entry in (entry for group in manifest for entry in group["weights"]):
         code = entry.get("quantization", {"dtype": "float32", "scale": 1, "min": 0})

@@ -27,6 +27,27 @@ _GRAPH = (
 _TIMEOUT_SECONDS = 600
 
 
+def find_ffmpeg() -> str:
+    """Return the path of an ffmpeg that knows VMAF.
+
+    Raises:
+        MissingDependency: ``imageio-ffmpeg`` is not installed, or its ffmpeg has no libvmaf.
+    """
+    if find_spec("imageio_ffmpeg") is None:
+        raise MissingDependency(f"expected the package {REQUIREMENT}, found none installed")
+    import imageio_ffmpeg
+
+    try:
+        ffmpeg: str = imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        raise MissingDependency(f"expected an ffmpeg in {REQUIREMENT}: {error}") from error
+    command = [ffmpeg, "-hide_banner", "-filters"]
+    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - fixed program
+    if b" libvmaf " not in done.stdout:
+        raise MissingDependency(f"expected libvmaf in {ffmpeg}, found none")
+    return ffmpeg
+
+
 class Vmaf:
     """VMAF of every frame, 0 to 100."""
 
@@ -35,14 +56,7 @@ class Vmaf:
     whole = True
 
     def __init__(self) -> None:
-        if find_spec("imageio_ffmpeg") is None:
-            raise MissingDependency(f"expected the package {REQUIREMENT}, found none installed")
-        import imageio_ffmpeg
-
-        try:
-            self._ffmpeg: str = imageio_ffmpeg.get_ffmpeg_exe()
-        except RuntimeError as error:
-            raise MissingDependency(f"expected an ffmpeg in {REQUIREMENT}: {error}") from error
+        self._ffmpeg = find_ffmpeg()
 
     def against(self, source: Clip) -> VmafScorer:
         return VmafScorer(self._ffmpeg, source)

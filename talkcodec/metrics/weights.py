@@ -96,3 +96,20 @@ IDENTITY_MODEL = "face_recognition_model"
 def identity_folder() -> Path:
     """Return where the fetched identity model lies (or would)."""
     return cache_dir() / "face-api-1.7.15"
+
+
+def identity_files(folder: Path) -> tuple[Path, Path]:
+    """Return manifest and weights of the identity model in ``folder``.
+
+    Raises:
+        MissingDependency: they were not fetched.
+    """
+    files = (
+        folder / f"{IDENTITY_MODEL}-weights_manifest.json",
+        folder / f"{IDENTITY_MODEL}.bin",
+    )
+    if not all(file.is_file() for file in files):
+        raise MissingDependency(
+            "expected the identity model, found none: run python -m talkcodec.metrics.fetch"
+        )
+    return files

@@ -68,6 +68,24 @@ def test_what_is_missing_is_told_with_its_extras(monkeypatch: pytest.MonkeyPatch
     assert optional.found == "not installed (talkcodec[call], talkcodec[stats])"
 
 
+def test_what_compare_needs_is_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import av
+
+    monkeypatch.setenv("TALKCODEC_CACHE", str(tmp_path))
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libx265"})
+    monkeypatch.setattr("talkcodec.metrics.vmaf.find_spec", lambda _: None)
+    found = {check.name: check for check in doctor.examine()}
+    wanted = {
+        "compare: codecs": "found no libx265",
+        "compare: VMAF": "expected the package imageio-ffmpeg",
+        "compare: identity weights": "run python -m talkcodec.metrics.fetch",
+    }
+    for name, words in wanted.items():
+        assert (found[name].ok, found[name].required) == (False, False)
+        assert words in found[name].found
+    assert found["video codecs"].ok
+
+
 def test_sources_that_are_not_installed_declare_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> list[str]:
         raise importlib.metadata.PackageNotFoundError(name)
