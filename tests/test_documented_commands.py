@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command line in the documents exists: command, subcommand, target and each option.
 
-Nothing is run here. ``test_project.py`` runs the console block of the README.
+Those of the README that take seconds are run too, on a second of the built-in source.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -282,3 +286,57 @@ def test_the_documents_have_commands_to_check() -> None:
 def test_what_does_not_exist_is_found(line: str) -> None:
     with pytest.raises(Exception, match=r"."):
         check(words(line))
+
+
+#: Lines of the README that are run, in this order in one folder: the line, and what makes it small.
+RUN = {
+    "talkcodec encode in.mp4 call.tkc": "",
+    "talkcodec info call.tkc": "",
+    "talkcodec decode call.tkc out.mp4": "",
+    "talkcodec doctor": "",
+    "talkcodec encode IN OUT --tracker mediapipe": "",
+    "talkcodec demo --input FILE --link loss=0.3,rtt=50": "--headless --seconds 1",
+    "talkcodec demo --link loss=0.3,burst=3,rtt=50": "--headless --seconds 1 --input FILE",
+    "talkcodec bench --json": "--seconds 1 --size 256",
+    "python -m talkcodec.bench.report training/results/val.json": "",
+}
+#: What stands for a file in the README, and the files of the folder.
+FILES = {"IN": "in.mp4", "FILE": "in.mp4", "OUT": "out.tkc"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with ``in.mp4``, a second of the built-in source, and the results."""
+    from talkcodec.media.sources import builtin_source
+    from talkcodec.media.writer import VideoWriter
+
+    with VideoWriter(tmp_path / "in.mp4", Fraction(25)) as writer:
+        for frame in builtin_source(1.0):
+            writer.write(frame.picture, frame.pts)
+    (tmp_path / "training").symlink_to(ROOT / "training")
+    return tmp_path
+
+
+def test_cheap_commands_of_the_readme_work(folder: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for line, small in RUN.items():
+        if "mediapipe" in line and find_spec("mediapipe") is None:
+            continue
+        command = [FILES.get(word, word) for word in (*line.split(), *small.split())]
+        if command[0] == "talkcodec":
+            command[:1] = ["python", "-c", "from talkcodec.cli.main import app; app()"]
+        command[0] = sys.executable
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        assert done.stdout, line
+        assert "Traceback" not in done.stderr, line
+
+
+def test_what_is_run_is_what_the_readme_says() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    documented = [shlex.join(line) for line in commands(ROOT / "README.md")]
+    assert set(RUN) <= set(documented)
+    for block in re.findall(r"^```console\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        assert {line.removeprefix("$ ") for line in block.splitlines()} <= set(RUN)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The project as a whole: README commands, examples, lazy imports, house limits."""
+"""The project as a whole: examples, lazy imports, house limits."""
 
 from __future__ import annotations
 
 import ast
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -31,7 +30,7 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``in.mp4``: what README and examples start from."""
+    """A folder with ``in.mp4``: what the examples start from."""
     from talkcodec.media.sources import builtin_source
     from talkcodec.media.writer import VideoWriter
 
@@ -66,23 +65,6 @@ def test_the_live_path_never_imports_torch(tmp_path: Path) -> None:
     )
     done = run(sys.executable, "-c", program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-
-
-def readme_commands() -> list[str]:
-    text = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
-
-
-def test_every_command_of_the_readme_works(folder: Path) -> None:
-    commands = readme_commands()
-    assert len(commands) >= 4
-    for command in commands:
-        name, *arguments = shlex.split(command, comments=True)
-        assert name == "talkcodec", command
-        program = "from talkcodec.cli.main import app; app()"
-        done = run(sys.executable, "-c", program, *arguments, cwd=folder)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 def test_the_encode_and_decode_examples_work(folder: Path) -> None:
