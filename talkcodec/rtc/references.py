@@ -33,11 +33,16 @@ SLACK = 0.01
 #: Seconds by which motion may be later than it was expected before chunks leave without it.
 GRACE = 0.04
 
-# A chunk is missing when nothing came for this many intervals between chunks.
-_PATIENT = 2.0
+# What is to come is missing when nothing came for so many of the longest of the latest intervals
+# between chunks, after those that may get lost, so many of which count at most.
+_PATIENT, _INTERVALS, _SPARED = 1.5, 8, 3
 
 # Seconds between chunks that are due to a slow pace, at most: beyond, some were lost.
-_SLOWEST = 0.4
+_SLOWEST = 0.6
+
+# Seconds that repairs take to come that are due to the path, at most, and by what factor of them
+# a request waits before it is repeated.
+_LONGEST_REPAIR, _LATER = 2.0, 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class PaceConfig:
     fastest: float = 256_000.0
     chunk: int = 450
     window: int = 1000
-    ahead: float = 0.36
+    ahead: float = 0.42
     patience: float = 0.12
     unknown: float = 0.6
     kept: int = 8
@@ -159,18 +164,21 @@ class ReferenceOutbox:
     def repair(self, sequence: int, indexes: Sequence[int] | None, now: float) -> bool:
         """Queue the chunks that the other side misses (None: all); False if they are gone.
 
-        Those under way are not sent again yet.
+        Those under way are not sent again yet. What it does not miss before the last of them came.
         """
         chunks = self._chunks.get(sequence)
         if chunks is None:
             return False
         asked = range(chunks[0].count) if indexes is None else indexes
+        came = set(range(max(indexes))) - set(indexes) if indexes else set[int]()
+        for index in [i for number, i in self._under_way if number == sequence and i in came]:
+            self.arrived(sequence, index, now)
         self._expire(now)
-        queued = set(self._queue)
+        coming = self._under_way.keys() | set(self._queue)
         again = [
             (sequence, index)
             for index in asked
-            if index < len(chunks) and (sequence, index) not in queued | self._under_way.keys()
+            if index < len(chunks) and (sequence, index) not in coming
         ]
         self.repaired += len(again)
         self._queue.extendleft(reversed(again))
@@ -270,13 +278,14 @@ class ReferenceOutbox:
 class RepairConfig:
     """Seconds: ``hole`` after the chunk with which it became certain that parity will not do
     (reordering is shorter than this), ``tail`` after the last chunk heard, when later ones might
-    still come, ``retry`` between requests for the same chunk. ``attempts``: requests before a
-    reference is given up. ``pending``: references under repair at most, the oldest is given up
-    beyond.
+    still come, at least, and ``least`` where their pace is known, ``retry`` between requests for
+    the same chunk, at least. ``attempts``: requests before a reference is given up. ``pending``:
+    references under repair at most, the oldest is given up beyond.
     """
 
     hole: float = 0.02
     tail: float = 0.25
+    least: float = 0.15
     retry: float = 0.3
     attempts: int = 20
     pending: int = 4
@@ -287,32 +296,36 @@ class _Pending:
     due: float
     missing: Missing | None
     heard_at: float | None = None
-    interval: float = 0.0
     attempts: int = 0
     asked: float = float("-inf")
 
 
 class RepairSchedule:
-    """Decides when to ask for which missing chunk."""
+    """Decides when to ask for which missing chunk.
+
+    A request costs a narrow path as much as a small chunk. So what the sender has yet to send by
+    its pace, which is learned from what came, also of earlier references, is not asked for; nor
+    again what may be on its way, for as long as repairs took before: round trip and queues.
+    """
 
     def __init__(self, config: RepairConfig | None = None) -> None:
         self._config = config or RepairConfig()
         self._pending: OrderedDict[int, _Pending] = OrderedDict()
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
+        self._repair_time = 0.0
         self.given_up = 0
 
     def heard(self, sequence: int, missing: Missing, now: float) -> None:
         """A chunk of an unfinished reference came, which still lacks ``missing``."""
         entry = self._entry(sequence, now)
-        if entry.heard_at is not None:
-            entry.interval = max(min(now - entry.heard_at, _SLOWEST), entry.interval / 2)
+        self._learn(entry, missing, now)
         entry.heard_at = now
         # The sender paces chunks in order, so what is to come is known: will it be enough?
         hopeless = missing.needed > missing.coming
-        # A slow pace is no loss: the tail may take as long as what came before it.
-        tail = max(self._config.tail, _PATIENT * entry.interval)
+        tail = self._tail(max(missing.coming - missing.needed, 0))
         wait = self._config.hole if hopeless and not entry.attempts else tail
         entry.missing = missing
-        entry.due = max(now + wait, entry.asked + self._config.retry)
+        entry.due = max(now + wait, entry.asked + self._retry())
 
     def wanted(self, sequence: int, now: float) -> None:
         """Something needs a reference of which nothing has been heard."""
@@ -334,13 +347,34 @@ class RepairSchedule:
                 continue
             entry.attempts += 1
             entry.asked = now
-            entry.due = now + max(self._config.retry, entry.interval)
+            entry.due = now + max(self._retry(), self._tail())
             requests.append((sequence, _wish(entry.missing, spare=entry.attempts > 1)))
         return requests
 
     def next_due(self) -> float | None:
         """Return when ``due`` has something to do, or None while nothing is missing."""
         return min((entry.due for entry in self._pending.values()), default=None)
+
+    def _learn(self, entry: _Pending, missing: Missing, now: float) -> None:
+        """Note how long a chunk took after the one before it, or after it was asked for."""
+        before = entry.missing
+        if before is None or entry.heard_at is None or missing.needed == before.needed:
+            return
+        step = before.coming - missing.coming
+        if step > 0:
+            self._intervals.append(min((now - entry.heard_at) / step, _SLOWEST))
+        elif entry.heard_at < entry.asked:
+            self._repair_time = min(now - entry.asked, _LONGEST_REPAIR)
+
+    def _tail(self, spared: int = 0) -> float:
+        """Return the seconds after which of what was to come more is missing than ``spared``."""
+        known = len(self._intervals) == _INTERVALS
+        longest = max(self._intervals, default=0.0)
+        least = self._config.least if known else self._config.tail
+        return max(least, (_PATIENT + min(spared, _SPARED)) * longest)
+
+    def _retry(self) -> float:
+        return max(self._config.retry, _LATER * self._repair_time)
 
     def _entry(self, sequence: int, now: float) -> _Pending:
         if sequence not in self._pending:

@@ -62,6 +62,17 @@ def test_repairs_go_first_and_a_chunk_is_queued_once() -> None:
     assert [number for _, number in drain(outbox, 1.0)] == [0, 1, 2, 3]
 
 
+def test_what_a_request_does_not_name_before_its_last_has_come() -> None:
+    outbox = ReferenceOutbox(PaceConfig(rate=256_000, chunk=1000, window=3500, ahead=1))
+    outbox.add(0, fragment(bytes(8 * SIZE), 0, SIZE + CHUNK_HEADER))
+    assert all(outbox.due(0.1 * number) for number in range(3))
+    assert outbox.due(0.35) is None  # no more may be under way
+    assert outbox.repair(0, [1, 3], 0.4)  # 2 came, so what left before it is lost
+    assert outbox.repaired == 1
+    left = [outbox.due(0.4 + 0.1 * number) for number in range(2)]
+    assert [chunk and chunk.index for chunk in left] == [1, 3]
+
+
 def test_a_forgotten_reference_cannot_be_repaired() -> None:
     outbox = ReferenceOutbox(PaceConfig(rate=1e9, fastest=1e9, kept=2))
     for sequence in range(3):
@@ -276,8 +287,48 @@ def test_one_more_than_needed_is_asked_for_when_many_are() -> None:
 def test_the_tail_waits_longer_where_the_pace_is_slow() -> None:
     schedule = RepairSchedule(REPAIR)
     for number in range(4):
-        schedule.heard(5, lacking(9, tuple(range(number + 1, 12)), 11), number * 0.5)
-    assert schedule.next_due() == pytest.approx(1.5 + 2 * 0.4)
+        left = 11 - number
+        schedule.heard(5, lacking(left - 2, tuple(range(number + 1, 12)), left), number * 0.5)
+    # Two may get lost, each of which would have taken half a second.
+    assert schedule.next_due() == pytest.approx(1.5 + (1.5 + 2) * 0.5)
+
+
+def test_what_the_sender_has_yet_to_send_at_its_pace_is_not_asked_for() -> None:
+    schedule = RepairSchedule(REPAIR)
+
+    def hear(sequence: int, begin: float) -> None:
+        now = begin
+        for number in range(5):
+            left = 5 - number
+            schedule.heard(sequence, lacking(left, tuple(range(number + 1, 6)), left), now)
+            assert schedule.due(now) == []
+            now += (0.1, 0.5)[number % 2]  # between some motion packets, not between all
+        schedule.complete(sequence)
+
+    hear(5, 0.0)
+    hear(6, 2.0)
+    schedule.heard(7, lacking(5, (1, 2, 3, 4, 5), 5), 9.0)
+    assert schedule.next_due() == pytest.approx(9.0 + 1.5 * 0.5)
+
+
+def test_where_the_pace_is_known_to_be_fast_the_tail_is_asked_for_sooner() -> None:
+    schedule = RepairSchedule(REPAIR)
+    for number in range(9):
+        schedule.heard(5, lacking(9 - number, tuple(range(number, 9)), 9 - number), 0.04 * number)
+    assert schedule.next_due() == pytest.approx(8 * 0.04 + REPAIR.least)
+
+
+def test_a_request_is_repeated_when_repairs_would_have_come_through_path_and_queue() -> None:
+    schedule = RepairSchedule(REPAIR)
+    schedule.heard(5, lacking(2, (1, 2), 0), 0.0)
+    assert schedule.due(0.02) == [(5, (1, 2))]
+    schedule.heard(5, lacking(1, (2,), 0), 0.82)
+    assert schedule.due(1.21) == []
+    assert schedule.due(1.23) == [(5, (2,))]
+    schedule.complete(5)
+    schedule.heard(6, lacking(1, (2,), 0), 3.0)
+    assert schedule.due(3.02) == [(6, (2,))]
+    assert schedule.next_due() == pytest.approx(3.02 + 1.5 * 0.8)
 
 
 def test_requests_repeat_until_a_reference_is_given_up() -> None:

@@ -52,6 +52,36 @@ def test_references_cost_motion_nothing_and_arrive_without_a_round_trip() -> Non
     assert narrow["lost_motion_as_copy_ms"]["median"] == pytest.approx(145, abs=5)
 
 
+@pytest.mark.parametrize(("rate", "took"), [(20, 4.5), (30, 2.4), (40, 1.3)])
+def test_what_waits_at_the_sender_of_a_narrow_path_is_not_asked_for(rate: int, took: float) -> None:
+    due = tuple((6.0 * number, study.COARSE_KEY) for number in range(1, 7))
+    config = SimulationConfig(parse_link(f"rtt=50,rate={rate}k"), 48.0, references=due)
+    simulation = Simulation(config)
+    log = simulation.run()
+    # The first chunk of a call may be a slow one; nothing is known of the path yet.
+    assert simulation.receiver.counts.requests <= 1
+    assert simulation.sender.chunks_repaired == 0
+    times = [(end or config.seconds) - begin for begin, end in log.references.values()]
+    assert max(times) < took
+
+
+@pytest.mark.parametrize("rate", [20, 40])
+def test_on_a_narrow_path_that_loses_few_chunks_are_asked_for_and_few_leave_twice(
+    rate: int,
+) -> None:
+    link = parse_link(f"loss=0.05,rtt=50,rate={rate}k")
+    due = tuple((6.0 * number, study.COARSE_KEY) for number in range(1, 7))
+    sent = requests = repaired = 0
+    for seed in range(3):
+        simulation = Simulation(SimulationConfig(link, 48.0, references=due, seed=seed))
+        simulation.run()
+        sent += simulation.sender.counts.chunks
+        requests += simulation.receiver.counts.requests
+        repaired += simulation.sender.chunks_repaired
+    assert requests <= 8
+    assert repaired <= 0.01 * sent
+
+
 def test_delay_is_the_sum_of_its_parts() -> None:
     row = study.latency(0.016, 0.012)
     assert row["met"]
