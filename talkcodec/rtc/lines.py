@@ -199,7 +199,10 @@ class Line:
 
     async def report(self) -> LineReport | None:
         """Return what the other side told last of how packets come, None before it did."""
-        return line_report((await self._transceiver.sender.getStats()).values())
+        report = line_report((await self._transceiver.sender.getStats()).values())
+        if report is not None and report.rtt is not None:
+            self._repeats.rtt = report.rtt
+        return report
 
     def close(self) -> None:
         """Cancel the timer; the connection closes the rest."""
