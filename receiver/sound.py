@@ -18,6 +18,9 @@ from talkcodec.rtc.soundplayout import SoundPlayout, SoundPlayoutConfig
 #: Packets between event loop and thread; the oldest is dropped beyond, and counted.
 INBOX = 64
 
+#: Samples that a packet may have: blocks of up to 120 ms in all (RFC 6716, 3.2.5).
+_LENGTHS = range(BLOCK, 6 * BLOCK + 1, BLOCK)
+
 #: Seconds without a packet after which pictures wait for sound no longer.
 _SILENT = 2.0
 
@@ -106,8 +109,11 @@ class SoundRoom:
         self._inbox.put(notice)
 
     def put(self, number: int, samples: I16) -> None:
-        """Take a decoded packet, int16 (960,)."""
-        if samples.shape == (BLOCK,):
+        """Take a decoded packet, int16 (N,), of whole blocks, of which ``number`` is the first.
+
+        Others are dropped, and what is longer than a packet of Opus can be.
+        """
+        if samples.ndim == 1 and len(samples) in _LENGTHS:
             self._inbox.put(_Arrival(number, samples, self._clock.now()))
 
     def close(self) -> None:
@@ -137,7 +143,9 @@ class SoundRoom:
             self.playout.mute()
         else:
             self._heard_at = item.at
-            self.playout.push(item.number, item.samples, item.at)
+            for place in range(len(item.samples) // BLOCK):
+                block = item.samples[place * BLOCK :][:BLOCK]
+                self.playout.push(item.number + place, block, item.at)
 
     def _play_due(self) -> None:
         now = self._clock.now()

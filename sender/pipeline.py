@@ -40,6 +40,7 @@ from talkcodec.rtc.once import Once
 from talkcodec.rtc.rate import RateConfig
 from talkcodec.rtc.references import PaceConfig
 from talkcodec.rtc.sending import SenderSession
+from talkcodec.rtc.soundrate import SoundRate, sound_plans
 from talkcodec.rtc.stats import SenderReport
 from talkcodec.rtc.timeline import Timeline
 from talkcodec.types import Frame, Mode, Packet, StreamSettings
@@ -65,7 +66,7 @@ class Sender:
 
     With a ``Receiver`` in a ``talkcodec.rtc.Call`` it is half of a two-way one, and ``offer``,
     ``accept`` and ``close`` are the call's. ``on_frame`` is called on the worker thread after each
-    frame that was encoded. ``sound_rate``: bits per second of Opus.
+    frame that was encoded. ``sound_rate``: bits per second of Opus at most.
     """
 
     def __init__(
@@ -100,7 +101,8 @@ class Sender:
         self._steering = Steering(self.session, float(self.config.tick_rate))
         self._fallback.plan = self._steering.plan
         self._steering_heard: asyncio.Task[None] | None = None
-        self._sound = SoundEncoding(self._clock, sound_rate)
+        self._sound_rate = SoundRate(sound_plans(sound_rate))
+        self._sound = SoundEncoding(self._clock, self._sound_rate.plan)
         self._captured = self._encoded = 0
         self._took = 0.0
         self._reflected = float("-inf")
@@ -371,8 +373,10 @@ class Sender:
         call.pump()
 
     def _steer(self, call: Call) -> None:
-        """Keep video within what the path carries."""
+        """Keep sound and video within what the path carries."""
         fallback, now, sound = self._fallback, self._clock.now(), self._sound.counts
+        rate = self.session.rate
+        self._sound.plan = self._sound_rate.look(rate.estimate, now, full=rate.full)
         fallback.plan = self._steering.look(
             fallback.mode, fallback.limit, (sound.packets, sound.bytes), now
         )

@@ -12,17 +12,20 @@ from talkcodec.bitstream.control import Mute, SoundTime
 from talkcodec.clock import Clock
 from talkcodec.media.opus import OpusEncoder
 from talkcodec.media.sound import BLOCK, I16, RATE, SoundBlock
+from talkcodec.rtc.soundrate import SoundPlan
 from talkcodec.rtc.timeline import Timeline
 
 #: Seconds by which packets may come off their announced times before new ones are told.
 _DRIFT = 0.01
 
-_PACKET = BLOCK / RATE
+_BLOCK = BLOCK / RATE
 
 
 @dataclass(frozen=True, slots=True)
 class SoundPacket:
-    """``data``: Opus, 20 ms; ``number``: counts from 0 with time, also through a mute."""
+    """``data``: Opus; ``number``: of its first block of 20 ms, counts from 0 with time, also
+    through a mute.
+    """
 
     data: bytes
     number: int
@@ -38,13 +41,16 @@ class SoundCounts:
 
 
 class SoundEncoding:
-    """One thread gives sound; any thread may mute, and ask for the time to be told again."""
+    """One thread gives sound; any thread may mute, ask for the time to be told again, and set
+    ``plan``, which holds from the next packet on.
+    """
 
-    def __init__(self, clock: Clock, rate: int) -> None:
+    def __init__(self, clock: Clock, plan: SoundPlan) -> None:
         self.counts = SoundCounts()
+        self.plan = plan
         self._clock = clock
-        self._rate = rate
         self._encoder: OpusEncoder | None = None
+        self._planned: SoundPlan | None = None
         self._timeline = Timeline()
         self._rest: I16 = np.zeros(0, np.int16)
         self._number = 0
@@ -84,19 +90,22 @@ class SoundEncoding:
         origin = self._timeline.origin or 0.0
         samples = np.concatenate([self._rest, block.samples])
         start = origin + block.time - len(self._rest) / RATE
-        whole = len(samples) // BLOCK
-        self._rest = samples[whole * BLOCK :]
-        first, self._number = self._number, self._number + whole
+        plan = self.plan
+        size = plan.blocks * BLOCK
+        whole = len(samples) // size
+        self._rest = samples[whole * size :]
+        first, self._number = self._number, self._number + whole * plan.blocks
         if self._muted.is_set():
-            return self._silence(whole), []
+            return self._silence(whole * plan.blocks), []
         notice = None if begin is None else self._time(first, start - begin)
         return notice, [
-            self._packet(samples[index * BLOCK :][:BLOCK], first + index) for index in range(whole)
+            self._packet(samples[index * size :][:size], first + index * plan.blocks, plan)
+            for index in range(whole)
         ]
 
-    def _packet(self, samples: I16, number: int) -> SoundPacket:
-        if self._encoder is None:
-            self._encoder = OpusEncoder(self._rate)
+    def _packet(self, samples: I16, number: int, plan: SoundPlan) -> SoundPacket:
+        if self._encoder is None or plan != self._planned:
+            self._encoder, self._planned = OpusEncoder(plan.rate, plan.blocks), plan
         data = self._encoder.encode(samples)
         self.counts.packets += 1
         self.counts.bytes += len(data)
@@ -110,7 +119,7 @@ class SoundEncoding:
 
     def _time(self, number: int, time: float) -> SoundTime | None:
         """Return when packet ``number`` was captured, if the other side must be told."""
-        zero = time - number * _PACKET
+        zero = time - number * _BLOCK
         if time < 0 or (self._told is not None and abs(zero - self._told) < _DRIFT):
             return None
         self._told, self._silenced = zero, False

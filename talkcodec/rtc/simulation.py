@@ -42,9 +42,12 @@ from talkcodec.rtc.rate import RateConfig
 from talkcodec.rtc.receiving import ReceiverSession
 from talkcodec.rtc.references import PaceConfig
 from talkcodec.rtc.sending import SenderSession
+from talkcodec.rtc.soundrate import BLOCK_SECONDS, SoundRate, SoundRateConfig
+from talkcodec.rtc.videorate import RTP_OVERHEAD
 from talkcodec.types import F64, Packet, StreamSettings
 
 _ACK = b"\xff" * (MESSAGE_ANSWER - DATAGRAM_OVERHEAD)
+_SOUND = b"\x01"
 _PAD = bytes(MESSAGE_OVERHEAD - DATAGRAM_OVERHEAD - 3)
 
 #: Canvas units an inter-ocular distance, of the face that the track moves.
@@ -55,7 +58,8 @@ _SCALE = 60.0
 class SimulationConfig:
     """One call. ``references``: (second, bytes) of each reference after the first of ``first``
     bytes; ``tracking``, ``drawing``: seconds that the encoder takes for a frame and the receiver
-    for a picture. ``script``: (second, both links' config from then on).
+    for a picture. ``script``: (second, both links' config from then on). ``sound``: how sound
+    travels beside it, None: not at all.
     """
 
     link: LinkConfig = field(default_factory=LinkConfig)
@@ -70,6 +74,7 @@ class SimulationConfig:
     pace: PaceConfig | None = None
     rate: RateConfig | None = None
     adapt: bool = True
+    sound: SoundRateConfig | None = None
     seed: int = 0
 
 
@@ -90,7 +95,8 @@ class Log:
     later ones; ``references``: (queued, arrived) by sequence.
     ``ages``: for every frame time, ticks by which the newest data shown are older than what was
     to be shown, and the ticks of a group then. ``settings``: (time, rung's settings) at changes.
-    ``wire``: (time, bytes forward, bytes back) every second.
+    ``wire``: (time, bytes forward, bytes back) every second. ``sound``: (first sample heard,
+    arrived) of packets.
     """
 
     shown: list[Shown] = field(default_factory=list)
@@ -101,6 +107,7 @@ class Log:
     settings: list[tuple[float, StreamSettings]] = field(default_factory=list)
     wire: list[tuple[float, int, int]] = field(default_factory=list)
     estimates: list[tuple[float, float, float]] = field(default_factory=list)
+    sound: list[tuple[float, float]] = field(default_factory=list)
 
 
 class _Coder:
@@ -176,6 +183,8 @@ class Simulation:
         self._frame = 0
         self._script = sorted(config.script, key=lambda item: item[0])
         self._due = [(0.0, config.first), *config.references]
+        self._sound = SoundRate(config.sound) if config.sound is not None else None
+        self._sound_due = 0.0
 
     def run(self) -> Log:
         """Play the whole call."""
@@ -192,7 +201,8 @@ class Simulation:
         shows = [self.playout.next_due(), self.playout.next_missing()]
         sessions = [self.sender.next_deadline(), self.receiver.next_deadline()]
         waits = [time for time, _ in self._waiting[:1]] + [self._frame * self._tick_seconds]
-        times = [*links, *shows, *sessions, *waits]
+        sounds = [self._sound_due] if self._sound is not None else []
+        times = [*links, *shows, *sessions, *waits, *sounds]
         return min(time for time in times if time is not None)
 
     def _step(self) -> None:
@@ -203,6 +213,7 @@ class Simulation:
                 link.config = config
         self._capture(now)
         self._encode(now)
+        self._speak(now)
         self._carry(now)
         self._show(now)
 
@@ -239,6 +250,18 @@ class Simulation:
             self._sent_at[packet.data] = self._missing[packet.tick] = now
             self.sender.send(packet)
 
+    def _speak(self, now: float) -> None:
+        """Send the packet of sound whose last sample has been heard."""
+        while self._sound is not None and self._sound_due <= now:
+            rate = self.sender.rate
+            plan = self._sound.look(rate.estimate, now, full=rate.full)
+            seconds = plan.blocks * BLOCK_SECONDS
+            size = round(plan.rate * seconds / 8) + RTP_OVERHEAD - DATAGRAM_OVERHEAD
+            begin = round(1e6 * (self._sound_due - seconds))
+            head = _SOUND + max(begin, 0).to_bytes(8, "little")
+            self.links[0].send(head.ljust(size, b"\0"), now)
+            self._sound_due += seconds
+
     def _carry(self, now: float) -> None:
         """Move messages until nothing more happens at this moment."""
         for _ in range(4):
@@ -271,6 +294,8 @@ class Simulation:
     def _deliver(self, way: int, receive: Callable[[bytes, float], None], now: float) -> bool:
         arrived = self.links[way].due(now)
         for datagram in arrived:
+            if datagram[:1] == _SOUND:
+                self.log.sound.append((int.from_bytes(datagram[1:9], "little") * 1e-6, now))
             if datagram[0]:
                 continue
             self.links[1 - way].send(_ACK, now)

@@ -26,6 +26,7 @@ from talkcodec.rtc.linktext import parse_link
 from talkcodec.rtc.probe import ProbeConfig, probe
 from talkcodec.rtc.rate import RateConfig
 from talkcodec.rtc.simulation import Log, Simulation, SimulationConfig
+from talkcodec.rtc.soundrate import SoundRateConfig
 from talkcodec.rtc.stats import FREEZE
 from talkcodec.types import StreamSettings
 
@@ -216,6 +217,37 @@ def narrow() -> Row:
     }
 
 
+def sound() -> Row:
+    """Sound beside motion, where 40 kbit/s are all there is: by the path, and as on a wide one."""
+    usual = SoundRateConfig()
+    fitting = _sounding(usual)
+    return {
+        "as_on_a_wide_path": _sounding(replace(usual, narrow=usual.wide)),
+        "by_the_path": fitting,
+        "wanted": "no freeze over 200 ms, sound within 250 ms (p95)",
+        "met": fitting["longest_ms"] <= 200 and fitting["sound_delay_ms"]["p95"] <= 250,
+    }
+
+
+def _sounding(config: SoundRateConfig) -> Row:
+    due = tuple((6.0 * number, LATER) for number in range(1, 10))
+    link = parse_link("rtt=50,rate=40k")
+    simulation = Simulation(SimulationConfig(link, 60.0, references=due, sound=config))
+    log = simulation.run()
+    wire = [entry for entry in log.wire if entry[0] >= 10.0]
+    forward = (wire[-1][1] - wire[0][1]) * 8e-3 / (wire[-1][0] - wire[0][0])
+    times = [(end or 60.0) - begin for begin, end in log.references.values()]
+    return {
+        "sound_wire_kbps": round(config.narrow.wire / 1000, 1),
+        "wire_kbps_forward": round(forward, 1),
+        "sound_delay_ms": _quantiles(end - begin for begin, end in log.sound if begin > 10.0),
+        "motion_delay_ms": _quantiles(end - begin for begin, end in log.motion if begin > 10.0),
+        "longest_ms": _ms(max(_gaps(log))),
+        "reference_ms": _quantiles(times[1:]),
+        "datagrams_lost_in_the_queue": simulation.links[0].counts.overflowed,
+    }
+
+
 def traced(path: Path) -> Row:
     """A recorded link, replayed in both directions."""
     link = parse_link(f"rtt=50,trace={path}")
@@ -252,6 +284,7 @@ def study(options: Options, tell: Callable[[str], None] = lambda _: None) -> dic
         "latency_g2": lambda: latency(options.tracking, options.drawing),
         "drop_2M_20k": link_drop,
         "narrow_10k": narrow,
+        "sound_40k": sound,
     }
     if options.trace is not None:
         path = options.trace

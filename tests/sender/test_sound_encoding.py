@@ -10,6 +10,7 @@ from sender.sound import SoundEncoding, SoundPacket
 from talkcodec.bitstream.control import Mute, SoundTime
 from talkcodec.clock import ManualClock
 from talkcodec.media.sound import BLOCK, RATE, SoundBlock, mono, tone
+from talkcodec.rtc.soundrate import SoundPlan
 
 
 class Studio:
@@ -17,7 +18,7 @@ class Studio:
 
     def __init__(self) -> None:
         self.clock = ManualClock(50.0)
-        self.encoding = SoundEncoding(self.clock, 20_000)
+        self.encoding = SoundEncoding(self.clock, SoundPlan(20_000, 1))
         self.packets: list[SoundPacket] = []
         self.notices: list[SoundTime | Mute] = []
 
@@ -117,3 +118,43 @@ def test_another_listener_is_told_anew() -> None:
     for block in blocks[5:]:
         studio.give(block)
     assert studio.notices == [SoundTime(0, 0), SoundTime(5, 100_000)]
+
+
+def test_a_narrow_path_gets_longer_and_smaller_packets_from_the_next_block_on() -> None:
+    studio = Studio()
+    blocks = list(tone(2.0))
+    for number, block in enumerate(blocks):
+        if number == 40:
+            studio.encoding.plan = SoundPlan(10_000, 3)
+        if number == 72:  # two of three blocks of a packet are there
+            studio.encoding.plan = SoundPlan(20_000, 1)
+        studio.give(block)
+    numbers = [packet.number for packet in studio.packets]
+    assert numbers == [*range(40), *range(40, 70, 3), *range(70, 100)]
+    long = [len(packet.data) for packet in studio.packets if 40 <= packet.number < 70]
+    short = [len(packet.data) for packet in studio.packets[20:40]]
+    assert (np.mean(long[5:]) + 72) / 3 < 0.6 * (np.mean(short) + 72)
+    # Their time is the same as before, so nothing is told.
+    assert studio.notices == [SoundTime(0, 0)]
+
+
+def test_packets_of_any_plan_decode_in_a_row() -> None:
+    studio = Studio()
+    for number, block in enumerate(tone(1.5, 1000)):
+        studio.encoding.plan = SoundPlan(20_000, 1) if number < 30 else SoundPlan(10_000, 3)
+        studio.give(block)
+    decoder = av.CodecContext.create("libopus", "r")
+    frames = [mono(f) for p in studio.packets for f in decoder.decode(av.Packet(p.data))]
+    assert {len(frame) for frame in frames} == {BLOCK, 3 * BLOCK}
+    sound = np.concatenate(frames)[RATE:]
+    spectrum = np.abs(np.fft.rfft(sound))
+    assert abs(np.argmax(spectrum) * RATE / len(sound) - 1000) < 10
+
+
+def test_what_is_muted_counts_blocks_whatever_a_packet_holds() -> None:
+    studio = Studio()
+    studio.encoding.plan = SoundPlan(10_000, 3)
+    studio.encoding.mute(on=True)
+    for block in tone(0.6):
+        studio.give(block)
+    assert studio.encoding.counts.muted == 30
