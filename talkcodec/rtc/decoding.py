@@ -131,7 +131,8 @@ class NewestFrames(asyncio.Queue[Any]):
 
 
 class Decoding:
-    """Puts bounds around the decoding of ``receiver``; make it before the connection.
+    """Puts bounds around the decoding of ``receiver``; make it before the connection, and before
+    anybody reads the receiver's track.
 
     aiortc has no setting for it, and never promised one: ``tests/rtc/test_rtp_attacks.py`` fails
     where it has changed. ``waiting``: what is to be decoded.
@@ -147,6 +148,7 @@ class Decoding:
         if all(hasattr(receiver, private(name)) for name in ("decoder_queue", "decoder_thread")):
             setattr(receiver, private("decoder_queue"), self.waiting)
             receiver.receive = self._begin  # type: ignore[method-assign]
+            self._replace_queue()
 
     async def ended(self) -> None:
         """Wait, off the event loop, until the thread has ended, which the connection has told."""
@@ -156,13 +158,18 @@ class Decoding:
     async def _begin(self, parameters: RTCRtpReceiveParameters) -> None:
         """Do what ``receive`` does; aiortc calls it again with every description."""
         if self._thread is None:
-            track: Any = self._receiver.track
-            track._queue = NewestFrames()  # noqa: SLF001  before the thread is told of it
+            self._replace_queue()  # before the thread is told of it
         await self._receive(parameters)
         thread = getattr(self._receiver, private("decoder_thread"))
         if isinstance(thread, threading.Thread):
             self._thread = thread
             setattr(self._receiver, private("decoder_thread"), _NotJoined())
+
+    def _replace_queue(self) -> None:
+        """Bound what the track holds, once there is one: with the other end's description."""
+        track: Any = self._receiver.track
+        if track is not None and not isinstance(track._queue, NewestFrames):  # noqa: SLF001
+            track._queue = NewestFrames()  # noqa: SLF001
 
     def _ask(self) -> None:
         """Let aiortc ask for a key picture with the next packet, as where one was not decoded."""
