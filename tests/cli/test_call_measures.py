@@ -75,3 +75,15 @@ def test_a_short_soak_leaves_nothing_behind() -> None:
         assert end["sound"]["muted"] > 0
         assert end["pictures"]["fresh"] > 0
     assert max(result["queues_most"][name] for name in ("frames", "lines", "inbox")) <= 64
+    # Whatever happened, as much waits at the end as at any time, and nobody is left over.
+    for queues in result["queues_end"]:
+        assert {"frames", "lines", "inbox", "playout", "sound", "transport_bytes"} == set(queues)
+        assert queues["frames"] <= 1
+        assert queues["inbox"] + queues["lines"] <= 16
+        assert queues["playout"] <= 32
+        assert queues["sound"] <= 32
+        assert queues["transport_bytes"] <= 8000
+    # A connection that was replaced may still be ending, with the tasks and threads of its own.
+    assert result["tasks"]["end"] - result["tasks"]["warm"] <= 13
+    assert result["threads"]["end"] - result["threads"]["warm"] <= 4
+    assert result["rss_growth"] < 0.1
