@@ -41,7 +41,7 @@ def signal(
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     with call_packages():
         from talkcodec.rtc.signaling.gate import GateLimits
-        from talkcodec.rtc.signaling.listening import server_tls
+        from talkcodec.rtc.signaling.listening import is_loopback, server_tls
         from talkcodec.rtc.signaling.rooms import RoomLimits
         from talkcodec.rtc.signaling.server import RendezvousServer, ServerConfig
 
@@ -57,7 +57,7 @@ def signal(
         typer.echo(
             f"listening at {'wss' if tls else 'ws'}://{place}:{server.listening.port}", err=True
         )
-        if tls is None and host not in {"127.0.0.1", "::1", "localhost"}:
+        if tls is None and not is_loopback(host):
             typer.echo("without TLS whoever is on the way can read room codes", err=True)
         try:
             await interrupted()

@@ -38,6 +38,9 @@ _DRAIN = 0.5
 #: mode that ended are at rest.
 _REST = 1.0
 
+#: Why a call is over whose connection was lost and not made again.
+GONE = "the connection is gone"
+
 
 class Half(Protocol):
     """What a call needs of each of its halves. All methods belong to the event loop's thread."""
@@ -318,9 +321,9 @@ class Call:
                 self._on_lost()
             await asyncio.sleep(self._patience)
             if self.connections == before and not self._driver.peer.is_open:
-                self.end("the connection is gone")
+                self.end(GONE)
         elif self._next is None:
-            self.end("the connection is gone")
+            self.end(GONE)
 
     def _heard(self) -> None:
         notices = self._session.notices()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from talkcodec.clock import Clock, SystemClock
 from talkcodec.errors import SignalingError
-from talkcodec.rtc.call import Call, Receiving, Sending
+from talkcodec.rtc.call import GONE, Call, Receiving, Sending
 from talkcodec.rtc.ice import IceServer
 from talkcodec.rtc.liveness import Liveness
 from talkcodec.rtc.signaling.meeting import Meeting, MeetingConfig
@@ -17,6 +17,12 @@ from talkcodec.rtc.wire import Wire
 
 #: Seconds that a lost connection may take to be made again before the call ends.
 PATIENCE = 60.0
+
+#: What people are told whose way of meeting lasts no longer than one exchange.
+ANEW = (
+    "the connection is gone, and pasted lines are good for one: run talkcodec call on both sides"
+    " again and carry new ones, or meet by a server, which makes it again by itself"
+)
 
 
 class Conversation:
@@ -84,6 +90,8 @@ class Conversation:
     async def ended(self) -> None:
         """Wait until the call is over: the other side left, or the connection is gone."""
         await self.call.ended()
+        if not self._lasts and self.call.reason == GONE:
+            self._tell(ANEW)
 
     async def close(self) -> None:
         """End the call, then leave the meeting; may be called at any time."""

@@ -82,6 +82,7 @@ async def open_signaling(
 
 
 async def _listen(place: MeetingPlace, tell: Callable[[str], None]) -> Signaling:
+    from talkcodec.rtc.signaling.listening import is_loopback
     from talkcodec.rtc.signaling.whip import WhipServer
 
     match = _LISTEN.fullmatch(place.text)
@@ -94,6 +95,12 @@ async def _listen(place: MeetingPlace, tell: Callable[[str], None]) -> Signaling
     server = await WhipServer.open(host, int(match[3]), token=place.token)
     name = f"[{host}]" if ":" in host else host
     tell(f"waiting for a POST at http://{name}:{server.listening.port}/")
+    if not is_loopback(host):
+        secret = "" if place.token is None else ", and the token,"
+        tell(
+            f"without TLS whoever is on the way can read and change what is posted{secret}:"
+            " compare the three words, or listen at 127.0.0.1 behind a proxy with TLS"
+        )
     return server
 
 

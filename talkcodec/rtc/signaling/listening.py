@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import logging
 import ssl
 from pathlib import Path
@@ -125,6 +126,14 @@ def authorised(request: web.BaseRequest, token: str | None) -> bool:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     same = hmac.compare_digest(given.strip().encode(), token.encode())
     return scheme.lower() == "bearer" and same
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach ``host``: an address, or a name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def server_tls(certificate: Path, key: Path) -> ssl.SSLContext:

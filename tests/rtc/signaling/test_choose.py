@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from talkcodec.errors import InputError, SignalingError
 from talkcodec.rtc.ice import IceServer
 from talkcodec.rtc.signaling.choose import MeetingPlace, ice_servers, open_signaling
-from talkcodec.rtc.signaling.listening import server_tls
+from talkcodec.rtc.signaling.listening import is_loopback, server_tls
 from talkcodec.rtc.signaling.protocol import Ready
 from talkcodec.rtc.signaling.room import RoomConfig, RoomSignaling
 from talkcodec.rtc.signaling.server import RendezvousServer
@@ -79,6 +79,30 @@ async def test_an_address_of_its_own_may_be_listened_at() -> None:
     )
     assert told[0].startswith("waiting for a POST at http://127.0.0.1:")
     await signaling.close()
+
+
+@pytest.mark.parametrize(("token", "named"), [(None, False), ("secret", True)])
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+async def test_whoever_listens_to_a_network_without_tls_is_told(
+    host: str, token: str | None, *, warned: bool, named: bool
+) -> None:
+    told: list[str] = []
+    place = MeetingPlace(f"listen:{host}:0", token=token)
+    signaling = await open_signaling(place, tell=told.append, show=told.append)
+    await signaling.close()
+    warnings = [line for line in told if "without TLS" in line]
+    assert len(warnings) == warned
+    assert ("the token" in "".join(warnings)) == (named and warned)
+    assert not any("secret" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("host", "near"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True),
+     ("0.0.0.0", False), ("::", False), ("192.168.1.2", False), ("example.org", False)],
+)  # fmt: skip
+def test_loopback_is_told_from_networks(host: str, *, near: bool) -> None:
+    assert is_loopback(host) == near
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
