@@ -22,7 +22,7 @@ from aiortc import (
 
 from talkcodec.errors import TalkcodecError
 from talkcodec.rtc.bridge import ReconstructedSound, ReconstructedTrack, TrackFrames, TrackSound
-from talkcodec.rtc.decoding import Decoding
+from talkcodec.rtc.decoding import Decoding, LineKind
 from talkcodec.rtc.ending import end
 from talkcodec.rtc.feedback import keep_reporting
 from talkcodec.rtc.guard import screen
@@ -89,7 +89,7 @@ class BrowserPeer:
     def _bound(self) -> None:
         """Put bounds around what the page, whose description was just taken, makes us keep."""
         for each in self._connection.getTransceivers():
-            kind = "video" if each.kind == "video" else "audio"
+            kind: LineKind = "video" if each.kind == "video" else "audio"
             self._decoding.append(Decoding(each.receiver, kind))
             keep_reporting(each.receiver)
             if kind == "video":

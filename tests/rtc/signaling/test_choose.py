@@ -82,7 +82,7 @@ async def test_an_address_of_its_own_may_be_listened_at() -> None:
 
 
 @pytest.mark.parametrize(("token", "named"), [(None, False), ("secret", True)])
-@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])  # noqa: S104
 async def test_whoever_listens_to_a_network_without_tls_is_told(
     host: str, token: str | None, *, warned: bool, named: bool
 ) -> None:
@@ -99,7 +99,7 @@ async def test_whoever_listens_to_a_network_without_tls_is_told(
 @pytest.mark.parametrize(
     ("host", "near"),
     [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True),
-     ("0.0.0.0", False), ("::", False), ("192.168.1.2", False), ("example.org", False)],
+     ("0.0.0.0", False), ("::", False), ("192.168.1.2", False), ("example.org", False)],  # noqa: S104
 )  # fmt: skip
 def test_loopback_is_told_from_networks(host: str, *, near: bool) -> None:
     assert is_loopback(host) == near
