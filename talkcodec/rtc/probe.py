@@ -18,12 +18,13 @@ import os
 import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
-from operator import sub
+from itertools import pairwise
 from typing import Any
 
 from talkcodec.bitstream import Reference, StreamHeader, classify
 from talkcodec.clock import SystemClock
 from talkcodec.rtc.driver import Driver
+from talkcodec.rtc.figures import longest, ms, quantiles
 from talkcodec.rtc.link import LinkConfig
 from talkcodec.rtc.linktext import parse_link
 from talkcodec.rtc.messages import greeting
@@ -31,6 +32,7 @@ from talkcodec.rtc.receiving import ReceiverSession
 from talkcodec.rtc.references import PaceConfig
 from talkcodec.rtc.relay import UdpRelay
 from talkcodec.rtc.sending import SenderSession
+from talkcodec.rtc.transit import Transit
 from talkcodec.types import Packet
 
 _TABLES = bytes(8)
@@ -56,28 +58,16 @@ class ProbeConfig:
     seed: int = 0
 
 
-@dataclass(slots=True)
-class _Log:
-    sent: dict[bytes, float] = field(default_factory=dict)
-    motion: list[float] = field(default_factory=list)
-    came: list[float] = field(default_factory=list)
-    references: list[float] = field(default_factory=list)
-
-
 async def probe(config: ProbeConfig) -> dict[str, Any]:
     """Run one call and return what it measured."""
-    clock, log = SystemClock(), _Log()
+    clock = SystemClock()
     sender = SenderSession(_TABLES, PaceConfig(config.pace, chunk=config.chunk))
     receiver = ReceiverSession(greeting(_TABLES, (1,)))
+    transit = Transit(sender, receiver, clock)
 
     def arrived() -> None:
         for packet in receiver.packets():
-            delay = clock.now() - log.sent.pop(packet, clock.now())
-            if classify(packet) == "motion":
-                log.motion.append(delay)
-                log.came.append(clock.now())
-            elif classify(packet) == "reference":
-                log.references.append(delay)
+            if classify(packet) == "reference":
                 receiver.banked(Reference.parse(packet).sequence)
 
     ends = Driver(sender, clock, lambda: None), Driver(receiver, clock, arrived)
@@ -89,7 +79,7 @@ async def probe(config: ProbeConfig) -> dict[str, Any]:
     await asyncio.sleep(0.3)
     before = relay.counts.forward.offered_bytes, relay.counts.back.offered_bytes
     relay.impair(config.link)
-    await _send(config, sender, ends[0], log, clock)
+    await _send(config, sender, ends[0], clock)
     counts = relay.counts
     kbps = 8e-3 / config.seconds
     result = {
@@ -99,11 +89,11 @@ async def probe(config: ProbeConfig) -> dict[str, Any]:
         "wire_kbps_forward": round((counts.forward.offered_bytes - before[0]) * kbps, 2),
         "wire_kbps_back": round((counts.back.offered_bytes - before[1]) * kbps, 2),
         "groups": sender.counts.groups,
-        "delivered": round(len(log.motion) / max(sender.counts.groups, 1), 3),
-        "motion_delay_ms": _quantiles(log.motion),
-        "motion_gap_ms_max": round(1000 * max(map(sub, log.came[1:], log.came), default=0.0), 1),
+        "delivered": round(len(transit.motion) / max(sender.counts.groups, 1), 3),
+        "motion_delay_ms": quantiles(each.seconds for each in transit.motion),
+        "motion_gap_ms_max": ms(longest(pairwise(each.came for each in transit.motion))),
         "references": sender.counts.references,
-        "reference_ms": sorted(round(1000 * delay) for delay in log.references),
+        "reference_ms": sorted(round(1000 * each.seconds) for each in transit.references),
         "chunks_repaired": sender.chunks_repaired,
         "completed_by_parity": receiver.references_recovered,
         "rtt_ms": None if sender.rtt is None else round(1000 * sender.rtt, 1),
@@ -115,7 +105,7 @@ async def probe(config: ProbeConfig) -> dict[str, Any]:
 
 
 async def _send(
-    config: ProbeConfig, sender: SenderSession, end: Driver, log: _Log, clock: SystemClock
+    config: ProbeConfig, sender: SenderSession, end: Driver, clock: SystemClock
 ) -> None:
     """Send groups and references in real time, and wait for what is under way."""
     header = StreamHeader(256, Fraction(25), _TABLES).serialize()
@@ -124,29 +114,19 @@ async def _send(
     start = clock.now()
     sequence = 0
     for number in range(round(config.seconds / interval)):
-        now = clock.now()
         if config.reference and number * interval >= sequence * config.every:
             made = Reference(
                 sequence % 256, 0, True, 0, (0,), None, None, 1, os.urandom(config.reference)
             ).serialize()
-            log.sent[made] = now
             sender.send(Packet("reference", made, 0))
             sequence += 1
         tick = number * config.group
         named = max(sequence - 2, 0) % 256  # the last but one: the newest is still under way
         head = bytes((_MOTION | (config.group - 1) << 5, tick & 0xFF, tick >> 8 & 0xFF, named))
         motion = head + os.urandom(config.group * config.frame_bytes)
-        log.sent[motion] = now
         sender.send(Packet("motion", motion, tick))
         end.pump()
         await asyncio.sleep(max(start + (number + 1) * interval - clock.now(), 0))
-
-
-def _quantiles(delays: list[float]) -> dict[str, float]:
-    ordered = sorted(delays) or [0.0]
-    last = len(ordered) - 1
-    places = {"p50": last // 2, "p95": int(last * 0.95), "max": last}
-    return {name: round(1000 * ordered[place], 1) for name, place in places.items()}
 
 
 def main() -> None:

@@ -67,11 +67,13 @@ class ReceiverSession:
     """Takes messages; hands out whole packets for the decoder, and what to answer.
 
     ``hello``: the answer to the first stream header. It comes at once, so that the sender learns
-    the round trip before it has filled any queue.
+    the round trip before it has filled any queue. ``tap`` is given every packet that is whole, for
+    whoever measures.
     """
 
     def __init__(self, hello: Hello | None = None, repair: RepairConfig | None = None) -> None:
         self.counts = ReceiverCounts()
+        self.tap: Callable[[bytes], None] = _ignore
         self.ended: str | None = None
         self._packets: deque[bytes] = deque(maxlen=MAX_WAITING)
         self._waiting: deque[Outgoing] = deque(maxlen=MAX_WAITING)
@@ -239,6 +241,7 @@ class ReceiverSession:
         self.counts.invalid += 1
 
     def _deliver(self, packet: bytes) -> None:
+        self.tap(packet)
         self.counts.payload_bytes += len(packet)
         self.counts.overflowed += len(self._packets) == MAX_WAITING
         self._packets.append(packet)
@@ -257,3 +260,7 @@ class ReceiverSession:
     def _put(self, message: Outgoing) -> None:
         self.counts.overflowed += len(self._waiting) == MAX_WAITING
         self._waiting.append(message)
+
+
+def _ignore(_packet: bytes) -> None:
+    """Nobody measures."""

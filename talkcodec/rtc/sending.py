@@ -12,6 +12,7 @@ ignored.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -71,7 +72,8 @@ class SenderSession:
     """Takes the encoder's packets; hands out messages, requests and acknowledgements.
 
     ``best``: what the encoder does on a good path; ``settings`` says what it should do on this
-    one, see ``rate.py``. Without ``best`` nothing is adapted but the references' pace.
+    one, see ``rate.py``. Without ``best`` nothing is adapted but the references' pace. ``tap`` is
+    given every packet that is to be sent, for whoever measures.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class SenderSession:
         rate: RateConfig | None = None,
     ) -> None:
         self.counts = SenderCounts()
+        self.tap: Callable[[bytes], None] = _ignore
         self.ended: str | None = None
         self.report: PathReport | None = None
         self.rtt: float | None = None
@@ -127,6 +130,7 @@ class SenderSession:
 
     def send(self, packet: Packet) -> None:
         """Queue one packet of the encoder for ``outgoing``; after a long pause the header again."""
+        self.tap(packet.data)
         size = len(packet.data)
         self._repeat_header(packet)
         if packet.kind == "header":
@@ -350,3 +354,7 @@ class SenderSession:
     def _queue(self, message: Outgoing) -> None:
         self.counts.overflowed += len(self._waiting) == MAX_WAITING
         self._waiting.append(message)
+
+
+def _ignore(_packet: bytes) -> None:
+    """Nobody measures."""

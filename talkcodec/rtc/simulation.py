@@ -34,6 +34,7 @@ from talkcodec.clock import ManualClock
 from talkcodec.errors import MissingReference
 from talkcodec.media.sources import Track
 from talkcodec.motion.quantise import quantise_group
+from talkcodec.rtc.figures import Shown
 from talkcodec.rtc.link import DATAGRAM_OVERHEAD, LinkConfig, VirtualLink
 from talkcodec.rtc.messages import Channel, Outgoing, greeting
 from talkcodec.rtc.path import MESSAGE_ANSWER, MESSAGE_OVERHEAD
@@ -76,15 +77,6 @@ class SimulationConfig:
     adapt: bool = True
     sound: SoundRateConfig | None = None
     seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A picture: when it appeared, of which tick, and whether it was made up."""
-
-    time: float
-    tick: int
-    concealed: bool
 
 
 @dataclass(slots=True)

@@ -1,29 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a call does on bad paths, as one table: ``python -m talkcodec.rtc.study [--real]``.
+"""What a call does on bad paths, as one table: ``python -m talkcodec.rtc.study``.
 
-The rows are simulated calls (``simulation.py``: real sessions and packets, virtual clock); with
-``--real`` those that depend on aiortc's SCTP are measured over real peer connections as well, in
-real time, with the packet sizes of the simulation. Prints one JSON object: a row each with what
-was found, what is wanted, and whether that is met.
+The rows are simulated calls (``simulation.py``: real sessions and packets, virtual clock);
+``talkcodec.cli.rows`` has the same ones over real peer connections with real pictures. Prints one
+JSON object: a row each with what was found, what is wanted, and whether that is met.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from talkcodec.errors import InputError
+from talkcodec.rtc.figures import gaps, ms, quantiles
 from talkcodec.rtc.link import LinkConfig
 from talkcodec.rtc.linktext import parse_link
-from talkcodec.rtc.probe import ProbeConfig, probe
 from talkcodec.rtc.rate import RateConfig
 from talkcodec.rtc.simulation import Log, Simulation, SimulationConfig
 from talkcodec.rtc.soundrate import SoundRateConfig
@@ -68,18 +66,18 @@ def heavy_loss(seconds: float = 300.0, seed: int = 0) -> Row:
     link = parse_link("loss=0.3,rtt=50")
     log = Simulation(SimulationConfig(link, seconds, references=references, seed=seed)).run()
     wire = sum(log.wire[-1][way] for way in (1, 2)) * 8e-3 / log.wire[-1][0]
-    gaps, fresh = _gaps(log), [age <= 2 * group for _, age, group in log.ages]
+    stood, fresh = _gaps(log), [age <= 2 * group for _, age, group in log.ages]
     share = sum(fresh) / len(fresh)
     return {
-        "freezes_over_200ms": sum(gap > FREEZE for gap in gaps),
-        "longest_ms": _ms(max(gaps)),
+        "freezes_over_200ms": sum(gap > FREEZE for gap in stood),
+        "longest_ms": ms(max(stood)),
         "concealed": round(sum(shown.concealed for shown in log.shown) / len(log.shown), 4),
         "without_concealment": sum(gap > FREEZE for gap in _gaps(log, concealed=False)),
         "shown_within_two_groups": round(share, 4),
-        "delay_ms": _quantiles(_delays(log)),
+        "delay_ms": quantiles(_delays(log)),
         "wire_kbps_both": round(wire, 1),
         "wanted": "no freeze over 200 ms, 97 % of frame times within two groups",
-        "met": max(gaps) <= FREEZE and share >= 0.97,
+        "met": max(stood) <= FREEZE and share >= 0.97,
     }
 
 
@@ -93,7 +91,7 @@ def blackout(phases: int = 12) -> Row:
         times = [shown.time for shown in log.shown if not shown.concealed and shown.time > end]
         recovered.append(times[0] - end)
     return {
-        "recovered_ms": {"median": _ms(median(recovered)), "max": _ms(max(recovered))},
+        "recovered_ms": {"p50": ms(median(recovered)), "max": ms(max(recovered))},
         "wanted": "<= 200 ms after its end",
         "met": max(recovered) <= 0.2,
     }
@@ -139,11 +137,11 @@ def _transfers(link: LinkConfig, size: int, calls: int) -> Row:
         requests += simulation.receiver.counts.requests
     return {
         "bytes": size,
-        "reference_ms": _quantiles(took),
+        "reference_ms": quantiles(took),
         "over_1500_ms": sum(seconds > 1.5 for seconds in took),
-        "first_reference_ms": _quantiles(first),
-        "motion_over_half_rtt_ms": _quantiles(late),
-        "lost_motion_as_copy_ms": _quantiles(copies),
+        "first_reference_ms": quantiles(first),
+        "motion_over_half_rtt_ms": quantiles(late),
+        "lost_motion_as_copy_ms": quantiles(copies),
         "references": len(took),
         "completed_by_parity": parity,
         "requests": requests,
@@ -162,11 +160,11 @@ def latency(tracking: float, drawing: float) -> Row:
         "path": link.rtt / 2,
         "draw": drawing,
     }
-    found = _quantiles(delays)
+    found = quantiles(delays)
     return {
         "capture_to_display_ms": found,
-        "parts_ms": {name: _ms(value) for name, value in parts.items()}
-        | {"playout": round(found["p95"] - _ms(sum(parts.values())), 1)},
+        "parts_ms": {name: ms(value) for name, value in parts.items()}
+        | {"playout": round(found["p95"] - ms(sum(parts.values())), 1)},
         "wanted": "p95 <= 150 ms",
         "met": found["p95"] <= 150,
     }
@@ -190,9 +188,9 @@ def link_drop(phases: int = 8) -> Row:
         settled.append(max(rough, default=at) - at)
         late += [arrived - sent for sent, arrived in log.motion if sent > at + 1]
     return {
-        "longest_ms": _ms(max(freezes)),
+        "longest_ms": ms(max(freezes)),
         "steady_after_s": round(max(settled), 2),
-        "motion_delay_ms_after_1_s": _quantiles(late),
+        "motion_delay_ms_after_1_s": quantiles(late),
         "wanted": "no freeze over 300 ms, steady within 1 s",
         "met": max(freezes) <= 0.3 and max(settled) <= 1.0,
     }
@@ -210,7 +208,7 @@ def narrow() -> Row:
     return {
         "wire_kbps_both": round(both, 2),
         "pictures_per_second": round(len(pictures) / (90.0 - 30.0), 1),
-        "longest_ms": _ms(max(b - a for a, b in pairwise(pictures))),
+        "longest_ms": ms(max(b - a for a, b in pairwise(pictures))),
         "first_picture_s": round(log.shown[0].time, 1),
         "wanted": "a call at about 10 kbit/s, both ways",
         "met": both <= 10,
@@ -255,9 +253,9 @@ def traced(path: Path) -> Row:
     log = Simulation(SimulationConfig(link, 60.0, references=due)).run()
     return {
         "trace": path.name,
-        "longest_ms": _ms(max(_gaps(log))),
-        "delay_ms": _quantiles(_delays(log)),
-        "reference_ms": _quantiles([(end or 60.0) - a for a, end in log.references.values()]),
+        "longest_ms": ms(max(_gaps(log))),
+        "delay_ms": quantiles(_delays(log)),
+        "reference_ms": quantiles([(end or 60.0) - a for a, end in log.references.values()]),
     }
 
 
@@ -296,28 +294,6 @@ def study(options: Options, tell: Callable[[str], None] = lambda _: None) -> dic
     return {name: _told(name, row, tell) for name, row in rows.items() if name in only}
 
 
-async def real(seconds: float, tell: Callable[[str], None]) -> dict[str, Row]:
-    """Measure over real peer connections what depends on their SCTP."""
-    # One small reference for motion to name, where none is measured.
-    base = ProbeConfig(seconds=seconds, frame_bytes=9, reference=200, every=1e6)
-    configs = {
-        "steady": replace(base, link=parse_link("rtt=50")),
-        "loss_30": replace(base, link=parse_link("loss=0.3,rtt=50")),
-        "blackout_500ms": replace(base, link=parse_link("rtt=50,blackout=5000+500")),
-        "references_5": replace(
-            base, link=parse_link("loss=0.05,rtt=50"), reference=KEY, every=4.0
-        ),
-        "references_40k": replace(
-            base, link=parse_link("loss=0.05,rtt=50,rate=40k"), reference=COARSE_KEY, every=6.0
-        ),
-    }
-    rows = {}
-    for name, config in configs.items():
-        tell(f"real {name}: {config.seconds:g} s")
-        rows[name] = await probe(config)
-    return rows
-
-
 def _told(name: str, row: Callable[[], Row], tell: Callable[[str], None]) -> Row:
     tell(name)
     return row()
@@ -325,12 +301,7 @@ def _told(name: str, row: Callable[[], Row], tell: Callable[[str], None]) -> Row
 
 def _gaps(log: Log, *, concealed: bool = True) -> list[float]:
     """Return the seconds that each picture stood, after the call has settled."""
-    times = [
-        shown.time
-        for shown in log.shown
-        if shown.time >= _SETTLED and (concealed or not shown.concealed)
-    ]
-    return [b - a for a, b in pairwise(times)]
+    return [b - a for a, b in gaps(log.shown, _SETTLED, concealed=concealed)]
 
 
 def _delays(log: Log) -> list[float]:
@@ -342,17 +313,6 @@ def _delays(log: Log) -> list[float]:
     ]
 
 
-def _quantiles(values: Iterable[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    last = len(ordered) - 1
-    places = {"median": last // 2, "p95": int(last * 0.95), "max": last}
-    return {name: _ms(ordered[place]) for name, place in places.items()}
-
-
-def _ms(seconds: float) -> float:
-    return round(1000 * seconds, 1)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; stdout gets one JSON object, stderr says what is going on."""
     parser = argparse.ArgumentParser(prog="python -m talkcodec.rtc.study", description=__doc__)
@@ -360,15 +320,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tracking", type=float, default=16.0, help="ms a frame in the encoder")
     parser.add_argument("--drawing", type=float, default=12.0, help="ms a picture in the receiver")
     parser.add_argument("--trace", type=Path, help="a Mahimahi trace to replay as well")
-    parser.add_argument("--real", type=float, metavar="SECONDS", help="also real peers, so long")
     parser.add_argument("--only", action="append", default=[], metavar="ROW")
     given = parser.parse_args(arguments)
     options = Options(
         given.seconds, given.tracking / 1000, given.drawing / 1000, given.trace, tuple(given.only)
     )
-    result: dict[str, Any] = {"simulated": study(options, _say)}
-    if given.real:
-        result["real"] = asyncio.run(real(given.real, _say))
+    result = {"simulated": study(options, _say)}
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
 
 
