@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 from receiver.conceal import Concealer
 from talkcodec.bitstream import Reference, classify
 from talkcodec.bitstream.wire import REFERENCE
-from talkcodec.clock import Clock, Stopwatch
+from talkcodec.clock import Clock, NullStopwatch, Stopwatch
 from talkcodec.decoder import DecodedState, Decoder
 from talkcodec.errors import BitstreamError, MissingReference
 from talkcodec.media.rehearsal import rehearse_pictures, rehearse_renderer
@@ -63,8 +63,8 @@ class Screen:
     """Decodes packets and shows their frames, each at its time.
 
     One thread owns it; others may read ``counts``, ``tick`` (newest shown), ``mode`` (of that),
-    ``tick_rate`` (None before the header) and ``held`` (sequence numbers of the references in the
-    bank).
+    ``tick_rate`` (None before the header), ``draw_time`` (seconds that drawing a picture takes, of
+    late) and ``held`` (sequence numbers of the references in the bank).
     ``banked`` is called with the sequence number of each reference that became usable, and
     ``stuck`` when a reference turned out broken, so that only a new key picture can help.
     """
@@ -90,18 +90,13 @@ class Screen:
         self._banked = banked
         self._stuck = stuck
         self._concealer: Concealer | None = None
-        self._lead = 0.0
+        self._lead = self.draw_time = 0.0
         self._reformatter = VideoReformatter()
         self._config = playout
-        self._stopwatch = stopwatch
+        self._stopwatch = stopwatch or NullStopwatch()
         self._decoder = Decoder(stopwatch)
         self._clock = clock
         self._waiting: deque[tuple[float, bytes]] = deque()
-
-    @property
-    def draw_time(self) -> float:
-        """Seconds that drawing a picture takes, of late."""
-        return self._lead
 
     def prepare(self) -> None:
         """Draw once, before there is anything to draw; on any thread, before the first packet."""
@@ -135,12 +130,15 @@ class Screen:
             return
         self.tick, state = due
         try:
-            picture = self._draw(state)
+            with self._stopwatch.stage("draw"):
+                picture = self._draw(state)
         except MissingReference:
             self.counts.undrawn += 1
             return
-        took = min(self._clock.now() - begin, _LEAD)
-        self._lead += (took - self._lead) / 8
+        took = self._clock.now() - begin
+        self.draw_time += (took - self.draw_time) / 8
+        # One that took long says little about the next: too early is no better than late.
+        self._lead += (min(took, _LEAD) - self._lead) / 8
         mode: Mode = "video" if isinstance(state, av.VideoFrame) else "motion"
         self.counts.shown += 1
         self.counts.switches += mode != self.mode

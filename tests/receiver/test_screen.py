@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 
 import av
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from receiver.screen import WAITING, Screen
-from talkcodec.clock import ManualClock
+from talkcodec.clock import ManualClock, Stopwatch
 from talkcodec.encoder import Encoder, EncoderConfig
 from talkcodec.media.sinks import ShownFrame
 from talkcodec.media.sources import builtin_source
@@ -28,16 +30,34 @@ def packets() -> list[Packet]:
     return made + encoder.flush()
 
 
+class Slow(Stopwatch):
+    """Lets drawing take its time."""
+
+    def __init__(self, clock: ManualClock, drawing: float) -> None:
+        super().__init__(clock)
+        self.clock, self.drawing = clock, drawing
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        with super().stage(name):
+            self.clock.advance(self.drawing if name == "draw" else 0.0)
+            yield
+
+
 class Room:
     """A screen, and what it did."""
 
-    def __init__(self) -> None:
+    def __init__(self, drawing: float = 0.0) -> None:
         self.clock = ManualClock()
         self.shown: list[ShownFrame] = []
         self.banked: list[int] = []
         self.stuck = 0
         self.screen = Screen(
-            self.shown.append, self.banked.append, self.get_stuck, clock=self.clock
+            self.shown.append,
+            self.banked.append,
+            self.get_stuck,
+            stopwatch=Slow(self.clock, drawing),
+            clock=self.clock,
         )
 
     def get_stuck(self) -> None:
@@ -54,7 +74,7 @@ class Room:
             patience = self.screen.patience()
             left = end - self.clock.now()
             if patience is None or patience > left:
-                self.clock.advance(left)
+                self.clock.advance(max(left, 0.0))
                 return
             self.clock.advance(patience + 1e-6)
 
@@ -76,6 +96,17 @@ def test_every_frame_is_shown_in_order(packets: list[Packet]) -> None:
     assert room.banked == list(range(len(room.banked)))
     assert room.screen.freezes.freezes == 0
     assert room.screen.held == tuple(room.banked)
+
+
+def test_what_drawing_takes_is_told_however_long_it_is(packets: list[Packet]) -> None:
+    room = Room(drawing=0.09)
+    for packet in packets:
+        room.take(packet.data)
+        if packet.kind == "motion":
+            room.wait(0.12)
+    room.wait(1.0)
+    # It converges by an eighth of the difference a picture.
+    assert room.screen.draw_time == pytest.approx(0.09 * (1 - (7 / 8) ** len(room.shown)))
 
 
 def test_motion_waits_for_its_reference_within_bounds(packets: list[Packet]) -> None:
