@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from talkcodec.cli.loopback import REHEARSED, has_display, limited, rehearsed
+from talkcodec.cli.footage import REHEARSED, limited, rehearsed
+from talkcodec.cli.loopback import has_display
 from talkcodec.errors import InputError, MissingDependency
 from talkcodec.media.camera import Camera
 from talkcodec.media.reader import VideoReader

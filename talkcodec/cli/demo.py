@@ -137,7 +137,7 @@ def _call(
 @contextmanager
 def _source(name: str | None, seconds: float) -> Iterator[tuple[Iterator[Frame], Fraction]]:
     """Open what ``--input`` names; yield its frames and their tick rate."""
-    from talkcodec.cli.loopback import limited, rehearsed
+    from talkcodec.cli.footage import limited, rehearsed
     from talkcodec.media.camera import Camera, has_camera
     from talkcodec.media.reader import VideoReader
 

@@ -22,7 +22,7 @@ import numpy as np
 from receiver import Receiver
 from sender import Capture, Sender
 from talkcodec.cli.pair import connected
-from talkcodec.clock import SystemClock
+from talkcodec.clock import Stopwatch, SystemClock
 from talkcodec.encoder import EncoderConfig
 from talkcodec.media.sinks import ShownFrame
 from talkcodec.media.sound import BLOCK, RATE, SoundBlock
@@ -112,12 +112,17 @@ def _path(shown: list[tuple[float, U8]]) -> F64:
     return np.array([float(((picture - one) * axis).sum()) / length for _, picture in shown])
 
 
-async def measure(seconds: float, link: LinkConfig, mode: Mode) -> dict[str, Any]:
-    """Run one call of ``seconds`` and return what it measured, in ms."""
+async def measure(
+    seconds: float, link: LinkConfig, mode: Mode, stopwatch: Stopwatch | None = None
+) -> dict[str, Any]:
+    """Run one call of ``seconds`` and return what it measured, in ms.
+
+    ``stopwatch``: of the receiver.
+    """
     clock = SystemClock()
     watch = Watch(clock)
     sender = Sender(EncoderConfig(tick_rate=_TICK_RATE, redundancy=True), clock=clock)
-    receiver = Receiver(watch.show, play=watch.play, clock=clock)
+    receiver = Receiver(watch.show, play=watch.play, stopwatch=stopwatch, clock=clock)
     caller, callee = Call(sender, clock=clock), Call(receiving=receiver, clock=clock)
     async with connected(caller, callee, link, clock):
         sender.set_mode(mode)

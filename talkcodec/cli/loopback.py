@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -18,9 +17,10 @@ import numpy as np
 
 from receiver import Receiver
 from sender import Capture, Sender
-from talkcodec.clock import Clock, SystemClock
-from talkcodec.decoder import DecodedFrame
+from talkcodec.clock import Clock, Stopwatch, SystemClock
 from talkcodec.encoder import Encoder, EncoderConfig
+from talkcodec.media.sinks import ShownFrame
+from talkcodec.rtc.figures import Shown
 from talkcodec.rtc.link import LinkConfig
 from talkcodec.rtc.mediastats import SentMedia
 from talkcodec.rtc.recording import Recording
@@ -28,9 +28,6 @@ from talkcodec.rtc.relay import UdpRelay, WireCounts
 from talkcodec.rtc.stats import ReceiverReport, SenderReport
 from talkcodec.rtc.telemetry import Sink, Snapshot, Telemetry, snapshot
 from talkcodec.types import U8, Frame
-
-#: Seconds of a drawn source kept in memory; longer calls play it forwards and backwards.
-REHEARSED = 10.0
 
 _TITLE = "talkcodec: sent | received"
 _ESCAPE = 27
@@ -45,7 +42,8 @@ class Call:
     screen of every frame shown. ``first_picture``: seconds from the first capture to the first
     picture, None without one. ``wire``: every datagram of the connection, from its making;
     ``steady``: of these, the ones from the first picture to the last frame captured.
-    ``media``: of the sender's ordinary video, where the face could not be drawn.
+    ``media``: of the sender's ordinary video, where the face could not be drawn. ``views``: what
+    was seen, in order; ``end``: when the last frame was captured, on the clock of ``views``.
     """
 
     seconds: float
@@ -56,42 +54,64 @@ class Call:
     received: ReceiverReport
     wire: WireCounts
     steady: Steady | None
+    views: Sequence[View]
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class View(Shown):
+    """``delay``: seconds since the frame was captured, None for one that was shown before.
+    ``origin``: when tick 0 would have been shown by playout's delay of then; ``group``: ticks of
+    a packet then.
+    """
+
+    delay: float | None
+    origin: float
+    group: int
 
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """Bytes on the wire each way in the ``seconds`` after the first picture: what a call takes that
-    is under way. The first reference and the making of the connection are over by then; later
-    references, reports, acknowledgements and ICE's checks are all within.
+    """Bytes on the wire each way, and ``payload``, in the ``seconds`` after the first picture: what
+    a call takes that is under way. The first reference and the making of the connection are over
+    by then; later references, reports, acknowledgements and ICE's checks are all within.
     """
 
     seconds: float
     forward: int
     back: int
+    payload: int
 
 
 class Observer:
-    """Notes capture and show times of frames, and keeps their pictures."""
+    """Notes capture and show times of frames, and keeps their pictures if there is a ``recording``.
+
+    ``totals``: bytes so far, as ``Steady`` has them; ``plan``: ``origin`` and ``group`` of a
+    ``View``.
+    """
 
     def __init__(
         self,
         tick_rate: Fraction,
-        recording: Recording,
+        recording: Recording | None,
         clock: Clock,
-        wire: Callable[[], WireCounts],
+        totals: Callable[[], tuple[int, int, int]],
+        plan: Callable[[], tuple[float, int]],
     ) -> None:
-        self.delays: list[float] = []
+        self.views: list[View] = []
         self.first_capture: float | None = None
         self.last_capture = 0.0
         self.first_picture: float | None = None
+        self.begun = asyncio.Event()
         self.left: U8 | None = None
         self.right: U8 | None = None
+        self._loop = asyncio.get_running_loop()
         self._tick_rate = tick_rate
         self._recording = recording
         self._clock = clock
         self._captured: dict[int, float] = {}
-        self._wire = wire
-        self._begun: tuple[int, int] | None = None
+        self._totals, self._plan = totals, plan
+        self._begun_with = (0, 0, 0)
         self._steady: Steady | None = None
 
     def captured(self, frame: Frame) -> None:
@@ -103,52 +123,72 @@ class Observer:
 
     def encoded(self, encoder: Encoder, frame: Frame) -> None:
         """A frame was encoded. Called on the sender's worker thread."""
-        self.left = encoder.canvas(frame)
-        self._recording.sent(self._tick(frame), self.left)
+        if self._recording is not None:
+            self.left = encoder.canvas(frame)
+            self._recording.sent(self._tick(frame), self.left)
 
-    def shown(self, frame: DecodedFrame) -> None:
+    def shown(self, frame: ShownFrame) -> None:
         """A frame is on the screen. Called on the receiver's worker thread."""
         now = self._clock.now()
         captured = self._captured.pop(frame.tick, None)
-        if captured is not None:
-            self.delays.append(now - captured)
+        delay = None if captured is None else now - captured
+        self.views.append(View(now, frame.tick, frame.made_up, delay, *self._plan()))
         if self.first_picture is None:
-            self.first_picture, self._begun = now, self._bytes()
-        self.right = frame.picture
-        self._recording.shown(frame.tick, frame.picture)
+            self.first_picture, self._begun_with = now, self._totals()
+            self._loop.call_soon_threadsafe(self.begun.set)
+        if self._recording is not None:
+            self.right = frame.picture
+            self._recording.shown(frame.tick, frame.picture)
 
     def ended(self) -> None:
         """The last frame was captured."""
-        if self.first_picture is not None and self._begun is not None:
-            forward, back = self._bytes()
-            seconds = self._clock.now() - self.first_picture
-            self._steady = Steady(seconds, forward - self._begun[0], back - self._begun[1])
+        if self.first_picture is not None:
+            grown = (b - a for a, b in zip(self._begun_with, self._totals(), strict=True))
+            self._steady = Steady(self._clock.now() - self.first_picture, *grown)
 
     @property
     def steady(self) -> Steady | None:
         """What the call took from the first picture until it ``ended``, if there was one."""
         return self._steady
 
-    def _bytes(self) -> tuple[int, int]:
-        wire = self._wire()
-        return wire.forward.offered_bytes, wire.back.offered_bytes
-
     def _tick(self, frame: Frame) -> int:
         return round(frame.time * self._tick_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A call under way, for whoever changes its path or looks at it."""
+
+    sender: Sender
+    receiver: Receiver
+    relay: UdpRelay
+    observer: Observer
+    clock: Clock
+
+    async def seen(self) -> None:
+        """Wait until the first picture is on the screen."""
+        await self.observer.begun.wait()
+
+
+#: Goes on beside a call until that ends, if it does not end before.
+Meanwhile = Callable[[Running], Awaitable[None]]
 
 
 async def loopback(
     source: Iterable[Frame],
     config: EncoderConfig,
     link: LinkConfig,
-    recording: Recording,
+    recording: Recording | None = None,
     *,
     window: bool = False,
     sinks: Sequence[Sink] = (),
+    meanwhile: Meanwhile | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> Call:
     """Send ``source`` to ourselves, in real time, over a path that behaves like ``link``.
 
-    ``sinks`` get what both ends report, every second.
+    ``sinks`` get what both ends report, every second. A ``window`` needs a ``recording``.
+    ``meanwhile`` begins when the connection stands. ``stopwatch``: of the receiver.
 
     The path is impaired once the connection stands and until the last frame is sent: a call is
     measured, not how long the handshakes of DTLS and SCTP take to get through.
@@ -156,12 +196,19 @@ async def loopback(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         relay = await UdpRelay.open(clock=clock)
-        observer = Observer(config.tick_rate, recording, clock, lambda: relay.counts)
         stack.callback(relay.close)
-        receiver = Receiver(observer.shown, clock=clock)
+        observer = Observer(
+            config.tick_rate,
+            recording,
+            clock,
+            lambda: _totals(relay, sender),
+            lambda: _plan(receiver, sender),
+        )
+        receiver = Receiver(observer.shown, stopwatch=stopwatch, clock=clock)
         stack.push_async_callback(receiver.close)
         sender = Sender(config, on_frame=observer.encoded, clock=clock)
         stack.push_async_callback(sender.close)
+        running = Running(sender, receiver, relay, observer, clock)
         answer = await receiver.answer(relay.offer(await sender.offer()))
         await sender.accept(relay.answer(answer))
         await receiver.connected()
@@ -169,24 +216,61 @@ async def loopback(
         await stack.enter_async_context(
             Telemetry(partial(both_ends, sender, receiver, relay), sinks)
         )
-        await _feed(source, sender, observer, clock, window=window)
+        async with _beside(meanwhile, running):
+            await _feed(source, sender, observer, clock, window=window)
         observer.ended()
         await sender.finish()
         # What is under way may arrive as late as everything before it did.
         await asyncio.sleep(link.rtt / 2 + link.jitter)
         relay.impair(LinkConfig())
+    return _finished(running, config.tick_rate)
+
+
+def _finished(run: Running, tick_rate: Fraction) -> Call:
+    """Return what a call was like that has ended."""
+    observer = run.observer
     begin = observer.first_capture or observer.last_capture
     first = observer.first_picture
     return Call(
-        seconds=observer.last_capture - begin + float(1 / config.tick_rate),
-        delays=tuple(observer.delays),
+        seconds=observer.last_capture - begin + float(1 / tick_rate),
+        delays=tuple(view.delay for view in observer.views if view.delay is not None),
         first_picture=None if first is None else first - begin,
-        sent=sender.report(),
-        media=sender.media(),
-        received=receiver.report(),
-        wire=relay.counts,
+        sent=run.sender.report(),
+        media=run.sender.media(),
+        received=run.receiver.report(),
+        wire=run.relay.counts,
         steady=observer.steady,
+        views=observer.views,
+        end=observer.last_capture,
     )
+
+
+@asynccontextmanager
+async def _beside(meanwhile: Meanwhile | None, running: Running) -> AsyncIterator[None]:
+    """Let ``meanwhile`` go on, and cancel it at the end; raises what it raised."""
+    if meanwhile is None:
+        yield
+        return
+    task = asyncio.ensure_future(meanwhile(running))
+    try:
+        yield
+    finally:
+        task.cancel()
+        results = await asyncio.gather(task, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+def _totals(relay: UdpRelay, sender: Sender) -> tuple[int, int, int]:
+    wire = relay.counts
+    payload = sender.report().payload_bytes + sender.media().video_bytes
+    return wire.forward.offered_bytes, wire.back.offered_bytes, payload
+
+
+def _plan(receiver: Receiver, sender: Sender) -> tuple[float, int]:
+    settings = sender.session.settings
+    return receiver.media().picture_delay or 0.0, settings.group * settings.divisor
 
 
 def both_ends(sender: Sender, receiver: Receiver, relay: UdpRelay) -> Snapshot:
@@ -247,26 +331,3 @@ def has_display() -> bool:
     """Return whether a window could be shown."""
     served = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return served or not sys.platform.startswith("linux")
-
-
-def limited(source: Iterable[Frame], seconds: float) -> Iterator[Frame]:
-    """Yield the frames of ``source`` before ``seconds``."""
-    return itertools.takewhile(lambda frame: frame.time < seconds, source)
-
-
-def rehearsed(drawn: Iterable[Frame], seconds: float) -> Iterator[Frame]:
-    """Draw a constant-rate source beforehand, so that drawing costs the call nothing.
-
-    Yields ``seconds`` of it; what is longer than the source plays it backwards and forwards.
-    """
-    pictures = [frame for frame in drawn if frame.time < REHEARSED]
-    if not pictures:
-        return
-    period = max(2 * (len(pictures) - 1), 1)
-    base = pictures[0].time_base
-    for tick in itertools.count():
-        if tick * base >= seconds:
-            return
-        place = tick % period
-        picture = pictures[min(place, period - place)].picture
-        yield Frame(picture, tick, base)

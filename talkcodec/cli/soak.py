@@ -17,26 +17,24 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from receiver import Receiver
 from sender import Capture, Sender
+from talkcodec.cli.footage import Footage
 from talkcodec.cli.journal import STEADY, Diary, Losses, Pictures
 from talkcodec.cli.pair import connected, introduce
-from talkcodec.clock import Clock, SystemClock
+from talkcodec.clock import Clock, Stopwatch, SystemClock
 from talkcodec.encoder import EncoderConfig
 from talkcodec.media.sound import SoundBlock, tone
-from talkcodec.media.sources import builtin_source
 from talkcodec.rtc.call import Call
 from talkcodec.rtc.link import LinkConfig
 from talkcodec.rtc.relay import UdpRelay
-from talkcodec.types import Frame
-
-_TICK_RATE = Fraction(25)
 
 #: Seconds between looks; between two of them the loop is asked this often how late it is.
 _INTERVAL, _PULSE = 5.0, 0.05
@@ -49,7 +47,7 @@ _WARM, _WARM_PART = 180.0, 0.4
 @dataclass(frozen=True, slots=True)
 class SoakConfig:
     """``seconds`` of call over ``link``; seconds between changes of the mode, of muting, and
-    between connections, 0 for never. ``group``: frames a packet.
+    between connections, 0 for never. ``group``: frames a packet; ``rate``: frames a second.
     """
 
     seconds: float
@@ -58,6 +56,7 @@ class SoakConfig:
     mutes: float = 33.0
     reconnects: float = 120.0
     group: int = 3
+    rate: Fraction = Fraction(25)
 
     @property
     def warm(self) -> float:
@@ -66,22 +65,31 @@ class SoakConfig:
 
 
 class End:
-    """One end, which sends the portrait and a tone, and throws away what it receives."""
+    """One end, which sends ``footage`` and a tone, and throws away what it receives."""
 
     def __init__(
-        self, pictures: list[Frame], config: SoakConfig, diary: Diary, clock: Clock
+        self,
+        footage: Footage,
+        config: SoakConfig,
+        diary: Diary,
+        clock: Clock,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self.played = 0
+        self.rate = float(config.rate)
         self.failure: str | None = None
         self.other: End | None = None
-        stream = EncoderConfig(tick_rate=_TICK_RATE, group=config.group, redundancy=True)
+        stream = EncoderConfig(tick_rate=config.rate, group=config.group, redundancy=True)
         self.sender = Sender(stream, clock=clock)
         self.pictures = Pictures(diary, clock, self._totals)
         self.losses = Losses(diary, clock)
-        self.receiver = Receiver(self.pictures.shown, play=self._play, clock=clock)
+        self.receiver = Receiver(
+            self.pictures.shown, play=self._play, stopwatch=stopwatch, clock=clock
+        )
         self.call = Call(self.sender, self.receiver, patience=30.0, clock=clock)
+        frames = footage.frames(config.seconds, config.rate)
         self._captures = (
-            Capture(_rocking(pictures, config.seconds), self.sender.put, self._note, clock),
+            Capture(frames, self.sender.put, self._note, clock),
             Capture(tone(config.seconds, 220), self.sender.put_sound, self._note, clock),
         )
 
@@ -133,15 +141,23 @@ class End:
 
 
 async def soak(
-    config: SoakConfig, tell: Callable[[str], None] = lambda _line: None
+    config: SoakConfig,
+    tell: Callable[[str], None] = lambda _line: None,
+    footage: Footage | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> dict[str, Any]:
-    """Run the call and return what it was like; ``tell`` is given a line now and then."""
+    """Run the call and return what it was like; ``tell`` is given a line now and then.
+
+    ``footage``: the portrait by default. ``stopwatch``: of both receivers.
+    """
     clock = SystemClock()
     diary = Diary(clock)
-    pictures = await asyncio.to_thread(lambda: list(builtin_source(4)))
+    if footage is None:
+        footage = await asyncio.to_thread(Footage.load, None, 4.0)
     before = _footprint()
-    ends = End(pictures, config, diary, clock), End(pictures, config, diary, clock)
-    ends[0].other, ends[1].other = ends[1], ends[0]
+    one, two = (End(footage, config, diary, clock, stopwatch) for _ in range(2))
+    one.other, two.other = two, one
+    ends = one, two
     looks: list[dict[str, Any]] = []
     async with connected(ends[0].call, ends[1].call, config.link, clock) as relay:
         begin, used = clock.now(), time.process_time()
@@ -206,14 +222,6 @@ async def _disturb(
             relay.impair(config.link)
 
 
-def _rocking(pictures: list[Frame], seconds: float) -> Iterator[Frame]:
-    """Yield ``pictures`` forwards and backwards for ``seconds``."""
-    period = 2 * (len(pictures) - 1)
-    for tick in range(round(seconds * _TICK_RATE)):
-        place = tick % period
-        yield Frame(pictures[min(place, period - place)].picture, tick, 1 / _TICK_RATE)
-
-
 def _footprint() -> dict[str, Any]:
     """Return what this process holds now."""
     statm = Path("/proc/self/statm")
@@ -236,7 +244,7 @@ def _look(ends: tuple[End, End], second: float) -> dict[str, Any]:
 def _progress(looks: list[dict[str, Any]], ends: tuple[End, End]) -> str:
     """Return one line on how it goes."""
     now = looks[-1]
-    told = [end.pictures.report(float(_TICK_RATE)) for end in ends]
+    told = [end.pictures.report(end.rate) for end in ends]
     rates = " and ".join(f"{each.get('per_second', 0.0):.1f}" for each in told)
     freezes = sum(sum(end.pictures.freezes.values()) for end in ends)
     steady = sum(end.pictures.freezes[STEADY] for end in ends)
@@ -260,7 +268,7 @@ def _report(end: End) -> dict[str, Any]:
             "loss": sent.loss,
             "rtt_ms": None if sent.rtt is None else round(1000 * sent.rtt),
         },
-        "pictures": end.pictures.report(float(_TICK_RATE)),
+        "pictures": end.pictures.report(end.rate),
         "sound": {
             "blocks": end.played,
             "muted": media.sound_muted,
@@ -299,9 +307,21 @@ def _summary(
             name: max(queues[name] for look in looks for queues in look["queues"]) for name in names
         },
         "queues_end": last["queues"],
+        "queues_mean": {name: _halves(looks, warm_at, name) for name in names},
         "left_behind": {name: _footprint()[name] - before[name] for name in ("threads", "tasks")},
         "ends": ends,
     }
+
+
+def _halves(looks: list[dict[str, Any]], warm_at: float, name: str) -> list[float]:
+    """Return how much waited on average in each half of what came after warming up."""
+    values = [
+        max(queues[name] for queues in look["queues"])
+        for look in looks
+        if look["seconds"] >= warm_at
+    ]
+    middle = len(values) // 2
+    return [round(mean(half), 1) for half in (values[:middle], values[middle:]) if half]
 
 
 def _per_minute(looks: list[dict[str, Any]]) -> int:

@@ -68,10 +68,13 @@ class UdpRelay:
         # The other peer's datagrams enter where ``receives`` listens.
         return only_candidate(sdp, peer[0], receives.port)
 
-    def impair(self, config: LinkConfig) -> None:
-        """From now on treat datagrams in both directions as ``config`` says."""
-        for direction in (self._forward, self._back):
-            direction.link.impair(config, self._clock.now())
+    def impair(self, config: LinkConfig, back: LinkConfig | None = None) -> None:
+        """From now on treat datagrams as ``config`` says; those to the offering peer as ``back``
+        does, if it is given.
+        """
+        now = self._clock.now()
+        self._forward.link.impair(config, now)
+        self._back.link.impair(back or config, now)
 
     @property
     def counts(self) -> WireCounts:
