@@ -136,12 +136,14 @@ def check_data(data: bytes) -> bytes:
 def open_encoder(codec: CodecId, side: int, *, coarse: bool = False) -> PictureEncoder:
     """Open the encoder of ``codec`` for pictures of ``side`` pixels with default settings.
 
-    ``coarse``: for slow paths, two thirds of the bytes.
+    ``coarse``: for slow paths, two thirds of the bytes or fewer.
     """
     if codec == CodecId.AV1:
         from talkcodec.reference import av1
 
-        return av1.Av1PictureEncoder(side, *av1.COARSE) if coarse else av1.Av1PictureEncoder(side)
+        if coarse:
+            return av1.Av1PictureEncoder(side, *av1.COARSE, most=av1.COARSE_BYTES)
+        return av1.Av1PictureEncoder(side)
     from talkcodec.reference import webp
 
     return webp.WebPEncoder(side, webp.COARSE if coarse else webp.QUALITY)

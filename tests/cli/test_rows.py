@@ -44,7 +44,13 @@ def test_footage_goes_to_and_fro_at_any_rate() -> None:
     seen = [int(frame.picture[0, 0, 0]) for frame in footage.frames(0.27)]
     assert seen == [0, 1, 2, 1, 0, 1, 2]
     assert len(list(footage.frames(1.0, Fraction(30)))) == 30
-    assert [float(f.time) for f in footage.frames(0.09, Fraction(50))] == [0, 0.02, 0.04, 0.06, 0.08]
+    assert [float(f.time) for f in footage.frames(0.09, Fraction(50))] == [
+        0,
+        0.02,
+        0.04,
+        0.06,
+        0.08,
+    ]
     assert list(rehearsed([], 1.0)) == []
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkcodec.errors import BitstreamError, InputError, MissingReference
+from talkcodec.media.sources import portrait_picture
 from talkcodec.reference import CodecId, PictureDecoder, open_decoder, open_encoder
 from talkcodec.reference.av1 import Av1PictureDecoder, Av1PictureEncoder
 from talkcodec.reference.codec import MAX_PICTURE_BYTES
@@ -214,3 +215,26 @@ def test_damaged_keys_end_in_a_picture_or_a_bitstream_error(
     data = bytes(damaged[: cut % len(damaged) + 1]) if cut % 3 == 0 else bytes(damaged)
     decoder = Av1PictureDecoder(SIDE) if name == "av1" else WebPDecoder(SIDE)
     assert_total(decoder, data, key=True)
+
+
+@pytest.mark.parametrize(("most", "quality"), [(10_000, 150), (2500, None), (500, 190)])
+def test_a_busy_picture_is_coded_again_where_it_would_come_late(
+    most: int, quality: int | None
+) -> None:
+    picture = portrait_picture()
+    noise = np.random.default_rng(0).normal(0.0, 1.5, picture.shape)
+    busy = np.clip(picture + noise, 0, 255).astype(np.uint8)
+    encoder = Av1PictureEncoder(256, 150, 165, most=most)
+    coded = encoder.encode(busy)
+    following = encoder.encode(busy)
+    encoder.close()
+    assert coded.key
+    if quality is None:
+        assert 150 < coded.quality < 190
+        assert 0.8 * most < len(coded.data) <= 1.02 * most
+    else:
+        assert coded.quality == quality
+    decoder = open_decoder(CodecId.AV1, 256)
+    assert psnr(busy, decoder.decode(coded.data, key=True)) > 26
+    assert not following.key
+    assert decoder.decode(following.data, key=False).shape == (256, 256, 3)

@@ -56,10 +56,10 @@ def test_a_chain_begins_anew_when_the_encoder_hangs(
     opened = 0
 
     class Encoder(Av1PictureEncoder):
-        def _open(self) -> VideoCodecContext:
+        def _open(self, quality: int) -> VideoCodecContext:
             nonlocal opened
             opened += 1
-            real = super()._open()
+            real = super()._open(quality)
             first = opened == 1
             return cast("VideoCodecContext", Hanging(real, never, at)) if first else real
 
