@@ -206,7 +206,7 @@ class Receiver:
             sound_skipped=sound.skipped if sound else 0,
             sound_inserted=sound.inserted if sound else 0,
             sound_delay=room.playout.delay if room else None,
-            picture_delay=playout.delay if playout else None,
+            picture_delay=None if playout is None else playout.delay,
         )
 
     def queues(self) -> dict[str, int]:
