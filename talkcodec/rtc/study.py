@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -238,10 +238,10 @@ def _sounding(config: SoundRateConfig) -> Row:
     return {
         "sound_wire_kbps": round(config.narrow.wire / 1000, 1),
         "wire_kbps_forward": round(forward, 1),
-        "sound_delay_ms": _quantiles(end - begin for begin, end in log.sound if begin > 10.0),
-        "motion_delay_ms": _quantiles(end - begin for begin, end in log.motion if begin > 10.0),
-        "longest_ms": _ms(max(_gaps(log))),
-        "reference_ms": _quantiles(times[1:]),
+        "sound_delay_ms": quantiles(end - begin for begin, end in log.sound if begin > 10.0),
+        "motion_delay_ms": quantiles(end - begin for begin, end in log.motion if begin > 10.0),
+        "longest_ms": ms(max(_gaps(log))),
+        "reference_ms": quantiles(times[1:]),
         "datagrams_lost_in_the_queue": simulation.links[0].counts.overflowed,
     }
 
