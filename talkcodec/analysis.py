@@ -100,7 +100,8 @@ class Foresight:
 class LayerConfig:
     """How motion beyond the face is sent.
 
-    ``modes``: layers to try, besides none. ``price``: error (1 - SSIM) a byte must save.
+    ``modes``: layers to try, besides none; ``PERSON`` where the renderer can tell persons apart.
+    ``price``: error (1 - SSIM) a byte must save.
     ``tears``: by how many times error counts more where the picture is pulled apart, when
     references and layers are chosen: it looks worse there than the same error elsewhere.
     ``resend``: ticks after which a layer in force is sent again, in case a packet was lost.
@@ -246,16 +247,16 @@ class Analyst:
     ) -> list[FlowLayer]:
         """Return layers fitted to the motion that ``flow`` leaves over; ``stop`` adds no motion."""
         residual, confidence = self._meter.residual(luma, sample.luma, flow.field)
-        weight = person = confidence * outside_weight(target.landmarks, confidence.shape[0])
-        if flow.behind is not None:
+        weight = confidence * outside_weight(target.landmarks, confidence.shape[0])
+        weights = dict.fromkeys(self._layers.modes, weight)
+        if flow.behind is None:
+            weights.pop(PERSON, None)  # nobody can say that what is behind the person stays
+        elif PERSON in weights:
             small = cv2.resize(flow.behind, weight.shape, interpolation=cv2.INTER_AREA)
-            person = weight * (1 - small)
-        fitted = [
-            FlowLayer(mode, fit_layer(residual, person if mode == PERSON else weight, mode))
-            for mode in self._layers.modes
-        ]
+            weights[PERSON] = weight * (1 - small)
+        fitted = [FlowLayer(m, fit_layer(residual, w, m)) for m, w in weights.items()]
         moving = [layer for layer in fitted if layer.values.any()]
-        stops = (PERSON, AFFINE) if stop else ()
+        stops = [AFFINE, *({PERSON} & weights.keys())] if stop else []
         return [FlowLayer(mode, np.zeros(value_count(mode), np.int32)) for mode in stops] + moving
 
     def _bytes(self, mode: int, values: I32) -> float:

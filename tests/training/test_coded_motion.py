@@ -32,7 +32,7 @@ def test_a_file_loses_little_and_a_call_costs_more(source: Source) -> None:
 
 
 def test_errors_are_shares_of_the_distance_between_the_irises(source: Source) -> None:
-    coded = told_by(encode(source))
+    coded = told_by(encode(source, "geometric"))
     assert len(coded) == len(source.clip.frames)
     assert max(errors(coded, coded).values()) == 0
     moved = {tick: at + np.array([3, 4, 9]) for tick, at in coded.items()}

@@ -116,7 +116,7 @@ class Partial(GeneratedRenderer):
 
 def measure(source: Source) -> dict[str, dict[str, float]]:
     """Return by row the scores of one clip, means over its frames."""
-    packets, scored = encode(source), slice(0, None, EVERY)
+    packets, scored = encode(source, "generated"), slice(0, None, EVERY)
     truth = Clip(source.clip.frames[scored], Fraction(1))
     metrics: tuple[Metric, ...] = (Lpips(), Dists(fast=True))
     scorers = [metric.against(truth) for metric in metrics]

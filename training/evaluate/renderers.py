@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learned renderer beside the geometric one, drawing the same packets of val clips.
+"""The learned renderer beside the geometric one, on val clips.
 
 ::
 
     python -m training.evaluate.renderers ../shared/data --out training/results/renderers.json
         --sheet runs/hardest.png
 
-Every clip of ``--seconds`` or more is encoded once. What averages hide is told by itself: mouths
-that are open, eyes that are shut, the background, and how all of it depends on the pose. The sheet
-shows the worst frame of the hardest clips: source, geometric, generated, x264 at our rate.
+Every clip of ``--seconds`` or more is encoded for each, as a sender does who knows what draws at
+the receiver; ``kbps`` tells that it takes the same bits. What averages hide is told by itself:
+mouths that are open, eyes that are shut, the background, how all of it depends on the pose. The
+sheet shows the worst frame of the hardest clips: source, geometric, generated, x264 at our rate.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Drawn:
     doubt: F64
 
 
-def encode(source: Source, renderer: RendererName = "geometric") -> list[Packet]:
+def encode(source: Source, renderer: RendererName) -> list[Packet]:
     """Return the packets of a clip, as a file holds them. ``renderer``: that judges them."""
     config = EncoderConfig(tick_rate=source.clip.fps, renderer=renderer)
     with closing(open_tracker()) as tracker:
@@ -166,7 +167,7 @@ def summary(rows: dict[str, F64]) -> dict[str, float]:
     8-bit steps. ``flicker``: change of the background over the source's own. ``doubt``:
     correlation of its logarithm with that of the true error.
     """
-    found = {name: _mean(rows[name]) for name in ("lpips", "dists", "near", "face")}
+    found = {name: _mean(rows[name]) for name in ("kbps", "lpips", "dists", "near", "face")}
     found["mouth_open"] = _mean(rows["mouth"][rows["open"] > OPEN_MOUTH])
     found["eyes_shut"] = _mean(rows["eyes"][rows["lids"] < SHUT_EYES])
     found["flicker"] = _mean(rows["flicker"]) / _mean(rows["still"])
@@ -252,14 +253,19 @@ def run(data: Path, seconds: float, most: int, sheet: Path | None) -> dict[str, 
     panels: list[tuple[float, U8]] = []
     for clip in chosen:
         source = load_source(clip.path)
-        packets, truth = encode(source), Truth.of(source)
-        drawn = [draw(packets, len(source.clip.frames), name) for name in RENDERERS]
-        for name, shown in zip(RENDERERS, drawn, strict=True):
-            found[name].append(measure(source, truth, shown))
+        coded, truth = [encode(source, name) for name in RENDERERS], Truth.of(source)
+        drawn = [
+            draw(packets, len(source.clip.frames), name)
+            for packets, name in zip(coded, RENDERERS, strict=True)
+        ]
+        lasted = source.clip.seconds
+        rates = [sum(len(p.data) for p in packets) * 8e-3 / lasted for packets in coded]
+        for name, shown, rate in zip(RENDERERS, drawn, rates, strict=True):
+            rows = measure(source, truth, shown)
+            found[name].append(rows | {"kbps": np.full(len(shown.frames), rate)})
         rows = found[RENDERERS[0]][-1]
         if sheet is not None:
-            rate = sum(len(p.data) for p in packets) * 8e-3 / source.clip.seconds
-            panel = worst_panel(source, drawn, rows, rate, classical("x264"))
+            panel = worst_panel(source, drawn, rows, rates[-1], classical("x264"))
             panels.append((_mean(rows["lpips"]), panel))
         told = ", ".join(f"{n} {_mean(found[n][-1]['lpips']):.4f}" for n in RENDERERS)
         print(f"{clip.name}: LPIPS {told}", file=sys.stderr)
