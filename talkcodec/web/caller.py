@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
@@ -95,7 +95,16 @@ class Caller:
         )
         await self.leave()
         self._tell(phase="meeting", room="", line="", words="", told="")
-        self._task = asyncio.create_task(self._run(place))
+        # Open before the call runs: what is pasted at once must not be lost.
+        lines = self._lines = _Lines.open()
+        self._task = asyncio.create_task(self._run(place, lines))
+        self._task.add_done_callback(lambda _: self._close(lines))
+
+    def _close(self, lines: _Lines) -> None:
+        """Close the pipe of a call that has ended; what is pasted later goes nowhere."""
+        lines.close()
+        if self._lines is lines:
+            self._lines = None
 
     def line(self, text: str) -> None:
         """Take the line that the other side sent."""
@@ -177,12 +186,12 @@ class Caller:
             "rtt": sent.rtt if sent else None,
         }
 
-    async def _run(self, place: MeetingPlace) -> None:
+    async def _run(self, place: MeetingPlace, lines: _Lines) -> None:
         """Meet, talk until the end, and tell how it ended."""
         ended = "the call has ended"
         try:
             async with AsyncExitStack() as stack:
-                signaling = await self._open(place, stack)
+                signaling = await self._open(place, lines)
                 conversation = self._begin(signaling)
                 stack.push_async_callback(conversation.close)
                 words = await conversation.connect()
@@ -195,15 +204,14 @@ class Caller:
             self._sender = self._receiver = None
             self._tell(phase="idle", room="", line="", words="", told=ended)
 
-    async def _open(self, place: MeetingPlace, stack: AsyncExitStack) -> Signaling:
+    async def _open(self, place: MeetingPlace, lines: _Lines) -> Signaling:
         from talkcodec.rtc.signaling.room import RoomSignaling
 
-        self._lines = stack.enter_context(_pasted())
         signaling = await open_signaling(
             place,
             tell=lambda text: self._tell(told=text),
             show=lambda line: self._tell(line=line),
-            source=self._lines.source,
+            source=lines.source,
         )
         if isinstance(signaling, RoomSignaling):
             self._tell(room=signaling.room)
@@ -271,17 +279,16 @@ class _Lines:
         self.source = source
         self._target = target
 
+    @classmethod
+    def open(cls) -> _Lines:
+        source, target = os.pipe()
+        os.set_blocking(target, False)
+        return cls(source, target)
+
     def put(self, text: str) -> None:
         with suppress(BlockingIOError):
             os.write(self._target, text.encode("ascii", "replace") + b"\n")
 
-
-@contextmanager
-def _pasted() -> Iterator[_Lines]:
-    source, target = os.pipe()
-    os.set_blocking(target, False)
-    try:
-        yield _Lines(source, target)
-    finally:
-        os.close(source)
-        os.close(target)
+    def close(self) -> None:
+        os.close(self.source)
+        os.close(self._target)

@@ -303,3 +303,19 @@ async def test_descriptions_that_are_none_are_told_of_and_change_nothing() -> No
             assert "expected a session description" in found["text"]
         assert server.stage._peer is None
         await wire.close()
+
+
+async def test_a_line_that_is_pasted_at_once_is_read_and_one_after_the_call_goes_nowhere() -> None:
+    meet = {"type": "meet", "place": "paste", "room": "", "answers": True}
+    async with serving() as server, Client(server) as client:
+        wire = await client.wire()
+        for message in (meet, {"type": "line", "text": "nonsense"}):
+            await wire.send_json(message)
+        await client.hear(wire, tells("expected"))
+        await wire.send_json({"type": "leave"})
+        await client.hear(wire, has("phase", "idle"))
+        await wire.send_json({"type": "line", "text": "late"})
+        await wire.send_json(meet)
+        await client.hear(wire, has("phase", "meeting"))
+        await wire.send_json({"type": "leave"})
+        await client.hear(wire, has("phase", "idle"))
