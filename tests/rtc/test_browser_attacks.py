@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
-import aiortc.rtcrtpreceiver
 import pytest
 from aiortc import (
     RTCBundlePolicy,
@@ -22,6 +20,7 @@ from aiortc.rtp import RtpPacket
 from talkcodec.rtc.browser import BrowserPeer
 from talkcodec.rtc.decoding import RATES, WAITING, DecoderQueue, private
 from talkcodec.rtc.sources import MAX_SOURCES
+from tests.rtc.stuck import Stuck
 from tests.rtc.test_rtp_attacks import BEGIN, Never, flat_picture
 from tests.rtc.waiting import until
 
@@ -71,26 +70,6 @@ def part(page: Page, kind: str, name: str) -> Any:
     """Return what the victim's receiver of ``kind`` calls ``__name``."""
     each = next(t for t in page.victim._connection.getTransceivers() if t.kind == kind)
     return getattr(each.receiver, private(name))
-
-
-class Stuck:
-    """A decoder that does not come back before it is let go."""
-
-    def __init__(self) -> None:
-        self.entered, self.let_go = threading.Event(), threading.Event()
-
-    def decode(self, _frame: object) -> list[object]:
-        self.entered.set()
-        self.let_go.wait(30.0)
-        return []
-
-
-@pytest.fixture
-def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stuck]:
-    decoder = Stuck()
-    monkeypatch.setattr(aiortc.rtcrtpreceiver, "get_decoder", lambda _codec: decoder)
-    yield decoder
-    decoder.let_go.set()
 
 
 async def test_pictures_and_sound_that_nobody_decodes_are_dropped(stuck: Stuck) -> None:

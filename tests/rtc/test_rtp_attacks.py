@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +25,7 @@ from talkcodec.rtc.lines import Line
 from talkcodec.rtc.peer import Peer
 from talkcodec.rtc.sources import MAX_SOURCES
 from tests.rtc.attacker import SOUND, VIDEO, Attacker
+from tests.rtc.stuck import Stuck
 from tests.rtc.waiting import until
 
 TOO_MANY = f"expected at most {MAX_SOURCES} sources of RTP, found another one"
@@ -161,27 +162,6 @@ async def test_pictures_faster_than_anybody_looks_at_them_are_dropped() -> None:
     async with asyncio.timeout(4.0):
         await attacker.victim.close()
     await attacker.close()
-
-
-class Stuck:
-    """A decoder that does not come back before it is let go."""
-
-    def __init__(self) -> None:
-        self.entered, self.let_go = threading.Event(), threading.Event()
-        self.in_time = False
-
-    def decode(self, _frame: object) -> list[object]:
-        self.entered.set()
-        self.in_time = self.let_go.wait(4.0)
-        return []
-
-
-@pytest.fixture
-def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stuck]:
-    decoder = Stuck()
-    monkeypatch.setattr(aiortc.rtcrtpreceiver, "get_decoder", lambda _codec: decoder)
-    yield decoder
-    decoder.let_go.set()
 
 
 @pytest.mark.parametrize("bye", [False, True])

@@ -311,9 +311,11 @@ async def test_a_line_that_is_pasted_at_once_is_read_and_one_after_the_call_goes
         wire = await client.wire()
         for message in (meet, {"type": "line", "text": "nonsense"}):
             await wire.send_json(message)
-        await client.hear(wire, tells("expected"))
+        found = await client.hear(wire, tells("expected"))
+        assert "expected" in found["told"]
         await wire.send_json({"type": "leave"})
         await client.hear(wire, has("phase", "idle"))
+        assert server.caller._lines is None  # nothing to write a late line to
         await wire.send_json({"type": "line", "text": "late"})
         await wire.send_json(meet)
         await client.hear(wire, has("phase", "meeting"))
